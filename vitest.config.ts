@@ -1,0 +1,6 @@
+// How `npm test` runs: every test talks to real processes, so files run in forked processes and have a minute.
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: { include: ['test/**/*.test.ts'], pool: 'forks', testTimeout: 60_000 },
+})
