@@ -1,0 +1,127 @@
+#!/usr/bin/env node
+// The command `supervisor`: words -> start, check, config or help. A door: it starts the master and prints its errors.
+// Everything that `start` does not need is imported only when it is asked for.
+import { fs } from './builtin.ts'
+import { findApp } from './app-file.ts'
+import { type ParsedArgs, parseWords } from './argv.ts'
+import { loadConfig, type StartRequest } from './config.ts'
+import { ConfigErrors, UserError } from './errors.ts'
+
+type Command = 'start' | 'check' | 'config'
+const COMMANDS: readonly Command[] = ['start', 'check', 'config']
+const isCommand = (word: string | undefined): word is Command =>
+  COMMANDS.some((command) => command === word)
+
+const main = async (words: readonly string[]): Promise<number> => {
+  if (process.platform === 'win32') {
+    throw new UserError(
+      'NOT_SUPPORTED',
+      'Windows is not supported; run it in WSL, the Windows Subsystem for Linux',
+    )
+  }
+  const [first, ...rest] = words
+  if (!isCommand(first)) return await withoutCommand(words)
+  const parsed = parseWords(rest)
+  if (parsed.own.has('help')) return print((await import('./help.ts')).commandHelp(first))
+  if (parsed.own.has('version')) return print(version())
+  const command = gunicornCommand(parsed) ?? first
+  if (parsed.own.has('json') && command !== 'config') {
+    throw new UserError('UNKNOWN_SETTING', `--json is a flag of "supervisor config" only`)
+  }
+  return await commands[command](rest, parsed)
+}
+
+/** `gunicorn --check-config` and `--print-config` are our commands. */
+const gunicornCommand = (parsed: ParsedArgs): Command | undefined => {
+  if (parsed.own.has('check-config')) return 'check'
+  return parsed.own.has('print-config') ? 'config' : undefined
+}
+
+const commands: Readonly<
+  Record<Command, (words: readonly string[], parsed: ParsedArgs) => Promise<number>>
+> = {
+  start: async (words, parsed) => {
+    const request = await prepare(words, parsed)
+    const { runMaster } = await import('./master/start.ts')
+    return await runMaster(request)
+  },
+  check: async (words, parsed) => {
+    const request = await prepare(words, parsed).catch(forCheck)
+    if (typeof request === 'number') return request
+    const { checkApp } = await import('./master/check.ts')
+    return await checkApp(request)
+  },
+  config: async (words, parsed) => {
+    const config = await loadConfig({ argv: words })
+    const { configJson, configTable } = await import('./show-config.ts')
+    return print(parsed.own.has('json') ? configJson(config) : configTable(config))
+  },
+}
+
+const prepare = async (words: readonly string[], parsed: ParsedArgs): Promise<StartRequest> => {
+  // Kept, because the master may change its directory before it loads the settings again.
+  const cwd = process.cwd()
+  const config = await loadConfig({ argv: words, cwd })
+  const app = await findApp(parsed.file, config.settings.chdir || cwd)
+  return {
+    ...app,
+    appArgs: parsed.appArgs,
+    config,
+    loadAgain: () => loadConfig({ argv: words, cwd }),
+  }
+}
+
+/** `check` answers 1 whatever is wrong with the app; wrong settings stay a 2. */
+const forCheck = (error: unknown): number => {
+  const exit = report(error)
+  return exit > 2 ? 1 : exit
+}
+
+const withoutCommand = async (words: readonly string[]): Promise<number> => {
+  const [first, second] = words
+  const help = await import('./help.ts')
+  if (first === '--version' || first === '-v') return print(version())
+  if (first === '--help' || first === '-h') return print(help.generalHelp())
+  if (first === 'help')
+    return print(isCommand(second) ? help.commandHelp(second) : help.generalHelp())
+  if (first === undefined)
+    throw new UserError('BAD_COMMAND', 'a command is missing: supervisor start app.js')
+  throw new UserError('BAD_COMMAND', await unknownCommand(first, words))
+}
+
+const unknownCommand = async (first: string, words: readonly string[]): Promise<string> => {
+  if (/^-|[./:]/.test(first))
+    return `${quote(first)} is not a command; did you mean "supervisor start ${words.join(' ')}"?`
+  const { nearest } = await import('./nearest.ts')
+  const near = nearest(first, COMMANDS)
+  const advice = near
+    ? `did you mean "supervisor ${near}"?`
+    : `the commands are ${COMMANDS.join(', ')}`
+  return `${quote(first)} is not a command; ${advice}`
+}
+
+const quote = (word: string): string => JSON.stringify(word)
+
+const version = (): string => {
+  const file = fs.readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  return `supervisor ${(JSON.parse(file) as { version: string }).version}\n`
+}
+
+const print = (text: string): number => {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // EPIPE: the reader, such as `head`, has seen enough.
+    if (error.code !== 'EPIPE') throw error
+  })
+  process.stdout.write(text)
+  return 0
+}
+
+/** One line on stderr for each problem; the exit status says who must act. */
+const report = (error: unknown): number => {
+  if (!(error instanceof UserError)) throw error
+  const lines = error instanceof ConfigErrors ? error.lines : [error.message]
+  for (const line of lines) process.stderr.write(`supervisor: ${line}\n`)
+  return error.exit
+}
+
+process.exitCode = await main(process.argv.slice(2)).catch(report)

@@ -1,0 +1,201 @@
+// Where the settings come from: flags > environment > GUNICORN_CMD_ARGS > settings file > defaults. Runs in the master and
+// the CLI; the only reader of process.env there. Every problem is collected, and all are reported together.
+import { resolve } from 'node:path'
+import { fs } from './builtin.ts'
+import { type ParsedArgs, parseWords } from './argv.ts'
+import { badSetting, ConfigErrors, UserError } from './errors.ts'
+import {
+  addHostAndPort,
+  check,
+  dropOverridden,
+  environmentLayer,
+  filled,
+  flagLayer,
+  type Layer,
+  merge,
+  objectLayer,
+} from './layers.ts'
+import {
+  type ConfigInput,
+  isSettingName,
+  type SettingName,
+  type Settings,
+  settingNames,
+  variablesOf,
+} from './settings.ts'
+import { shellWords } from './shell-words.ts'
+
+/** The settings and where each came from; frozen. */
+export interface Config {
+  readonly settings: Settings
+  /** For each setting `--timeout`, `-t`, `TIMEOUT`, `GUNICORN_CMD_ARGS --timeout`, `supervisor.config.ts`, `options` or `default`. */
+  readonly sources: Readonly<Record<SettingName, string>>
+  /** Lines for the log, such as one about a flag without a meaning in Node. */
+  readonly notes: readonly string[]
+  /** The absolute path of the settings file, if there is one. */
+  readonly file?: string
+}
+
+/** What `supervisor start` and `supervisor check` hand to the master. */
+export interface StartRequest {
+  /** The app's file, absolute. */
+  readonly file: string
+  readonly exportName?: string
+  /** What followed `--`. */
+  readonly appArgs: readonly string[]
+  readonly config: Config
+  /** The same command line again, with the environment and the file as they are now. Throws as loadConfig does. */
+  readonly loadAgain: () => Promise<Config>
+}
+
+export interface LoadConfigOptions {
+  /** Words as after `supervisor start`; default none. */
+  readonly argv?: readonly string[]
+  /** Settings given in code; they win over the environment, flags win over them. */
+  readonly options?: ConfigInput
+  /** Default `process.env`. */
+  readonly env?: NodeJS.ProcessEnv
+  /** Where the settings file is looked for; default the working directory. */
+  readonly cwd?: string
+}
+
+/**
+ * Finds, checks and merges all settings.
+ * @throws ConfigErrors with one line for each thing that is wrong.
+ */
+export const loadConfig = async (request: LoadConfigOptions = {}): Promise<Config> => {
+  const { argv = [], options = {}, env = process.env, cwd = process.cwd() } = request
+  const words = parseWords(argv)
+  const more = gunicornWords(env)
+  const file = await readSettingsFile(cwd, configFlag(words, env, more))
+  const given: Given = { words, more, env, options: { ...options }, file }
+
+  const problems = [...words.problems, ...(await unknownNames(given))]
+  const layers = layersOf(given, problems)
+  problems.push(...more.problems, ...file.problems)
+  for (const layer of layers) check(layer, cwd, problems)
+  if (problems.length > 0) throw new ConfigErrors(problems)
+  return Object.freeze({
+    ...merge(layers),
+    notes: Object.freeze([...words.notes, ...more.notes, ...file.notes]),
+    ...(file.path && { file: file.path }),
+  })
+}
+
+/** Everything that was found, as it was found. */
+interface Given {
+  readonly words: ParsedArgs
+  readonly more: ParsedArgs
+  readonly env: NodeJS.ProcessEnv
+  readonly options: Readonly<Record<string, unknown>>
+  readonly file: SettingsFile
+}
+
+/** Strongest first. */
+const layersOf = ({ words, more, env, options, file }: Given, problems: UserError[]): Layer[] => {
+  const flags = flagLayer(words.uses, '')
+  const code = objectLayer(options, 'options')
+  const environment = environmentLayer(env)
+  const weaker = [flagLayer(more.uses, `${CMD_ARGS} `), objectLayer(file.values, file.name)]
+  const layers = [flags, code, environment, ...weaker]
+  if (!layers.some((layer) => layer.has('bind'))) addHostAndPort(environment, env, problems)
+  dropOverridden(environment, [flags, code])
+  return layers
+}
+
+const CMD_ARGS = 'GUNICORN_CMD_ARGS'
+
+const gunicornWords = (env: NodeJS.ProcessEnv): ParsedArgs => {
+  const text = env[CMD_ARGS] ?? ''
+  const words = shellWords(text)
+  const parsed = parseWords(words ?? [])
+  const wrong = (wanted: string): UserError => badSetting(CMD_ARGS, text, wanted)
+  const problems = parsed.problems.map(
+    (problem) => new UserError(problem.code, `${CMD_ARGS} ${problem.message}`),
+  )
+  if (!words) problems.push(wrong('flags whose quotes are closed'))
+  // After a mistyped flag its value looks like a FILE; one complaint is enough.
+  if (parsed.file && parsed.unknown.length === 0)
+    problems.push(wrong('flags only; the app belongs on the command line'))
+  return { ...parsed, problems, notes: parsed.notes.map((note) => `${CMD_ARGS} ${note}`) }
+}
+
+const CONFIG_VARIABLE = 'SUPERVISOR_CONFIG'
+
+const configFlag = (
+  words: ParsedArgs,
+  env: NodeJS.ProcessEnv,
+  more: ParsedArgs,
+): string | undefined =>
+  words.own.get('config') ??
+  (filled(env[CONFIG_VARIABLE]) ? env[CONFIG_VARIABLE] : more.own.get('config'))
+
+interface SettingsFile {
+  readonly path?: string
+  /** As shown to people. */
+  readonly name: string
+  readonly values: Readonly<Record<string, unknown>>
+  readonly notes: readonly string[]
+  readonly problems: readonly UserError[]
+}
+
+const readSettingsFile = async (cwd: string, named: string | undefined): Promise<SettingsFile> => {
+  const names =
+    named === undefined ? CONFIG_FILES.filter((file) => isFile(resolve(cwd, file))) : [named]
+  const [name, ...ignored] = names
+  const nothing = { name: name ?? '', values: {}, notes: [], problems: [] }
+  if (name === undefined) return nothing
+  const path = resolve(cwd, name)
+  const notes = ignored.map((file) => `${file} is ignored: ${name} is used`)
+  try {
+    const { readConfigFile } = await import('./config-file.ts')
+    return { ...nothing, path, values: await readConfigFile(path, name), notes }
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error
+    return { ...nothing, path, problems: [error] }
+  }
+}
+
+const CONFIG_FILES = ['ts', 'mts', 'js', 'mjs', 'cjs', 'json'].map(
+  (ending) => `supervisor.config.${ending}`,
+)
+const isFile = (path: string): boolean =>
+  fs.statSync(path, { throwIfNoEntry: false })?.isFile() ?? false
+
+/** Names of flags, keys and variables that do not exist, each with the nearest that does. */
+const unknownNames = async ({ words, more, env, options, file }: Given): Promise<UserError[]> => {
+  const variables = Object.keys(env).filter(isUnknownVariable)
+  const inCode = unknownKeys(options)
+  const inFile = unknownKeys(file.values)
+  const names = [words.unknown, inCode, variables, more.unknown, inFile]
+  if (names.every((some) => some.length === 0)) return []
+  const suggest = await import('./nearest.ts')
+  return [
+    ...words.unknown.map((flag) => suggest.unknownFlag(flag, '')),
+    ...inCode.map((key) => suggest.unknownKey(key, 'options')),
+    ...variables.map((variable) => suggest.unknownVariable(variable)),
+    ...more.unknown.map((flag) => suggest.unknownFlag(flag, `${CMD_ARGS} `)),
+    ...inFile.map((key) => suggest.unknownKey(key, file.name)),
+  ]
+}
+
+/** `$schema` is how a JSON file names the schema for its editor. */
+const unknownKeys = (values: Readonly<Record<string, unknown>>): string[] =>
+  Object.keys(values).filter((key) => !isSettingName(key) && key !== '$schema')
+
+const isUnknownVariable = (variable: string): boolean =>
+  variable.startsWith('SUPERVISOR_') && !knownVariables.has(variable)
+
+const knownVariables = new Set([
+  ...settingNames.flatMap(variablesOf),
+  CONFIG_VARIABLE,
+  // Set by our master for its workers, for an app that starts a server of its own.
+  'SUPERVISOR_WORKER',
+  'SUPERVISOR_WORKER_SLOT',
+  // Set by supervisord for the programs it runs, and by Home Assistant for its add-ons.
+  'SUPERVISOR_ENABLED',
+  'SUPERVISOR_SERVER_URL',
+  'SUPERVISOR_PROCESS_NAME',
+  'SUPERVISOR_GROUP_NAME',
+  'SUPERVISOR_TOKEN',
+])

@@ -1,0 +1,74 @@
+// Gunicorn's flags that have no meaning in Node: accepted, so that a known command line works, and explained in one
+// log line each. A leaf, used by argv.ts.
+
+interface GunicornFlag {
+  readonly short?: string
+  /** Takes a value in Gunicorn. */
+  readonly value?: true
+  /** Completes "--worker-class sync has no meaning in Node: ...". */
+  readonly why: string
+}
+
+const parser = "Node's own HTTP parser decides"
+const logger =
+  'the log goes to stdout or --log-file as text or JSON, and whatever runs the server collects it'
+const python = 'it configures Python'
+const framework = 'this is a matter of the web framework'
+const asgi = 'there is no ASGI'
+const sendfile = 'the app decides how it sends files'
+
+export const gunicornFlags: Readonly<Record<string, GunicornFlag>> = {
+  'worker-class': {
+    short: 'k',
+    value: true,
+    why: 'every worker serves many requests at once on its event loop',
+  },
+  'worker-tmp-dir': {
+    value: true,
+    why: 'workers report through a pipe, not through files',
+  },
+  'reuse-port': { why: 'the master binds each address once and all workers share it' },
+  'reload-engine': { value: true, why: 'Node watches files by itself' },
+  spew: { why: 'use --node-args=--inspect or --node-args=--cpu-prof to see what runs' },
+  'no-sendfile': { why: sendfile },
+  sendfile: { why: sendfile },
+  daemon: {
+    short: 'D',
+    why: 'the server stays in the foreground; let systemd or a container run it in the background',
+  },
+  pythonpath: { value: true, why: python },
+  paste: { value: true, why: python },
+  paster: { value: true, why: python },
+  'paste-global': { value: true, why: python },
+  'log-config': { value: true, why: logger },
+  'log-config-json': { value: true, why: logger },
+  'log-syslog': { why: logger },
+  'log-syslog-to': { value: true, why: logger },
+  'log-syslog-prefix': { value: true, why: logger },
+  'log-syslog-facility': { value: true, why: logger },
+  'disable-redirect-access-to-syslog': { why: logger },
+  'logger-class': { value: true, why: logger },
+  'capture-output': { why: "the app's own output always passes through" },
+  'enable-stdio-inheritance': { short: 'R', why: "the app's own output always passes through" },
+  initgroups: { why: 'workers run with --user and --group only' },
+  'suppress-ragged-eofs': { why: "Node's own TLS decides" },
+  'do-handshake-on-connect': { why: "Node's own TLS decides" },
+  protocol: { value: true, why: 'workers speak HTTP' },
+  'uwsgi-allow-from': { value: true, why: 'workers speak HTTP, not uWSGI' },
+  'http-parser': { value: true, why: parser },
+  'permit-obsolete-folding': { why: parser },
+  'permit-unconventional-http-method': { why: parser },
+  'permit-unconventional-http-version': { why: parser },
+  'casefold-http-method': { why: parser },
+  'strip-header-spaces': { why: parser },
+  'header-map': { value: true, why: framework },
+  'forwarder-headers': { value: true, why: framework },
+  'root-path': { value: true, why: framework },
+  'asgi-loop': { value: true, why: asgi },
+  'asgi-lifespan': { value: true, why: asgi },
+  'asgi-disconnect-grace-period': { value: true, why: asgi },
+}
+
+/** `--worker-class sync has no meaning in Node: every worker serves many requests at once on its event loop` */
+export const meaningless = (written: string, name: string, value?: string): string =>
+  `${written}${value === undefined ? '' : ` ${value}`} has no meaning in Node: ${gunicornFlags[name]?.why}`

@@ -1,0 +1,113 @@
+// The help texts, from the table of settings. Runs in the CLI; imported only when asked for.
+// A renderer of its own: at 80 columns yargs gives the width to the longest alias and shows neither variables nor placeholders.
+import {
+  flagsOf,
+  groups,
+  type SettingName,
+  settingNames,
+  settingRow,
+  variablesOf,
+} from './settings.ts'
+
+const WIDTH = 80
+
+export const generalHelp = (): string =>
+  [
+    'Usage: supervisor <command> [FILE[:EXPORT]] [flags] [-- arguments for the app]',
+    '',
+    'An application server for Node: several workers behind one address, replaced',
+    'when they crash, stopped and reloaded without losing a request.',
+    '',
+    'Commands',
+    '  start    Start the app and keep its workers running',
+    '  check    Load the settings and the app in a process of its own, serve nothing',
+    '  config   Show every setting, its value and where it came from',
+    '',
+    'Examples',
+    '  supervisor start app.js',
+    '  supervisor start dist/server.js:app --workers 4 --bind 0.0.0.0:8080',
+    '  supervisor config app.js --timeout 2m',
+    '',
+    'Flags',
+    '  -h, --help       This text; after a command, all its flags',
+    '  -v, --version    The version',
+    '',
+  ].join('\n')
+
+export type HelpedCommand = 'start' | 'check' | 'config'
+
+const ABOUT: Readonly<Record<HelpedCommand, string>> = {
+  start: 'Starts the app and keeps its workers running.',
+  check:
+    'Loads the settings and the app in a process of its own and serves nothing: exit status 0 if all is well.',
+  config: 'Shows every setting, its value and where it came from. Nothing is started.',
+}
+
+const FILE_HELP =
+  'FILE is the app: a JavaScript or TypeScript file that listens by itself, or that exports a handler, an app of a framework or a server, as its default or as EXPORT. Without FILE, package.json says which.'
+const VALUES_HELP =
+  'Durations are seconds, or have a unit: 500ms, 2m, 1h. Sizes are bytes, or have a unit: 16kb, 512mb, 1gb. A flag wins over a variable, a variable over the settings file. Every setting also has a variable SUPERVISOR_<NAME>, such as SUPERVISOR_GRACEFUL_TIMEOUT.'
+
+/** `supervisor start --help`: every flag, in groups, no line longer than 80 columns. */
+export const commandHelp = (command: HelpedCommand): string => {
+  const own: string[][] = [
+    [
+      '-c, --config <file>',
+      'The settings file. When unset, supervisor.config.ts, .mts, .js, .mjs, .cjs or .json where the command is given.',
+      'Variables: SUPERVISOR_CONFIG.',
+    ],
+    ...(command === 'config' ? [['--json', 'Print JSON instead of a table.']] : []),
+    ['-h, --help', 'This text.'],
+  ]
+  return [
+    `Usage: supervisor ${command} [FILE[:EXPORT]] [flags] [-- arguments for the app]`,
+    '',
+    ...[ABOUT[command], FILE_HELP, VALUES_HELP].flatMap((text) => [...wrap(text, ''), '']),
+    ...groups.flatMap((group) => section(group, settingsOf(group).map(entry))),
+    ...section('Other', own),
+  ].join('\n')
+}
+
+const settingsOf = (group: string): SettingName[] =>
+  settingNames.filter((name) => settingRow(name).group === group)
+
+const section = (title: string, entries: readonly (readonly string[])[]): string[] => [
+  title,
+  ...entries.flatMap(([flags = '', ...texts]) => [
+    ...wrap(flags, '  '),
+    ...texts.flatMap((text) => wrap(text, '      ')),
+  ]),
+  '',
+]
+
+/** The flags, what they do, and on a line of its own the default and the variables. */
+const entry = (name: SettingName): string[] => {
+  const { help, default: value, placeholder } = settingRow(name)
+  const letterFirst = flagsOf(name).toSorted(
+    (one, other) => Number(one.startsWith('--')) - Number(other.startsWith('--')),
+  )
+  const flags = placeholder
+    ? `${letterFirst.join(', ')} <${placeholder}>`
+    : letterFirst.map((flag) => flag.replace(/^--/, '--[no-]')).join(', ')
+  const [, ...variables] = variablesOf(name)
+  const facts = [
+    isShown(value) ? `Default: ${String(value)}.` : '',
+    variables.length > 0 ? `Variables: ${variables.join(', ')}.` : '',
+  ].filter((fact) => fact !== '')
+  return facts.length > 0 ? [flags, help, facts.join(' ')] : [flags, help]
+}
+
+/** A default of nothing is explained by the help itself. */
+const isShown = (value: unknown): boolean =>
+  typeof value === 'number' || (typeof value === 'string' && value !== '')
+
+const wrap = (text: string, indent: string): string[] => {
+  const lines: string[] = []
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1)
+    if (last !== undefined && last.length + 1 + word.length <= WIDTH)
+      lines[lines.length - 1] = `${last} ${word}`
+    else lines.push(indent + word)
+  }
+  return lines
+}

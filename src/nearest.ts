@@ -1,0 +1,47 @@
+// "did you mean ...?": the complaints about names that do not exist. A leaf, imported only when there is something to complain about.
+import leven from 'leven'
+import { knownFlags } from './argv.ts'
+import { UserError, unknownSetting } from './errors.ts'
+import { gunicornFlags } from './gunicorn-flags.ts'
+import { flagsOf, settingNames, variablesOf } from './settings.ts'
+
+/** Flattened, so that max_requests, --max-requests and maxRequests are the same word. */
+const flat = (word: string): string => word.replace(/[-_]/g, '').toLowerCase()
+
+/** The candidate that differs least from `word`, or undefined if none comes near (two letters in five may differ). */
+export const nearest = (word: string, candidates: Iterable<string>): string | undefined => {
+  const wanted = flat(word)
+  let best: string | undefined
+  let least = Math.max(1, Math.floor(wanted.length * 0.4)) + 1
+  for (const candidate of candidates) {
+    const distance = leven(wanted, flat(candidate))
+    if (distance < least) [best, least] = [candidate, distance]
+  }
+  return best
+}
+
+/** `prefix` says where the flag stood, if not on the command line: 'GUNICORN_CMD_ARGS '. */
+export const unknownFlag = (flag: string, prefix: string): UserError =>
+  unknownSetting(prefix + flag, 'flag', nearest(flag, knownFlags()))
+
+/** A key of a settings file; Gunicorn's names lead to ours. */
+export const unknownKey = (key: string, source: string): UserError => {
+  const gunicorn = gunicornFlags[key.replaceAll('_', '-')]
+  if (gunicorn)
+    return new UserError(
+      'UNKNOWN_SETTING',
+      `${source}: ${key} has no meaning in Node: ${gunicorn.why}; remove it`,
+    )
+  const names = new Map(
+    settingNames.flatMap((name) => [name, ...flagsOf(name)].map((spelling) => [spelling, name])),
+  )
+  const spelling = nearest(key, names.keys())
+  return unknownSetting(`${source}: ${key}`, 'setting', spelling && names.get(spelling))
+}
+
+export const unknownVariable = (variable: string): UserError => {
+  const prefix = 'SUPERVISOR_'
+  const names = settingNames.map((name) => variablesOf(name)[0]?.slice(prefix.length) ?? '')
+  const name = nearest(variable.slice(prefix.length), [...names, 'CONFIG'])
+  return unknownSetting(variable, 'variable', name && prefix + name)
+}

@@ -1,0 +1,302 @@
+// Every setting, once: kind, default, flags, variables and help. A leaf, and the only list: types, flags, environment,
+// `--help`, `supervisor config`, the JSON Schema and docs/settings.md all come from it.
+import type { InferInput, InferOutput } from 'valibot'
+import * as kinds from './kinds.ts'
+import type { Kind } from './kinds.ts'
+
+export const groups = ['Server', 'Timeouts', 'Recycling', 'Limits', 'Process', 'Logging'] as const
+
+/** One row of the table. */
+export interface Setting extends Omit<Kind<never, unknown>, 'schema'> {
+  readonly schema: Kind<unknown, unknown>['schema']
+  /** The program's value when nothing is set. */
+  readonly default: unknown
+  readonly group: (typeof groups)[number]
+  /** One or two sentences: the unit, what 0 means, why one would change it. */
+  readonly help: string
+  /** Spellings beside --kebab-name: letters as '-w', Gunicorn's names as '--preload-app'. */
+  readonly flags?: readonly string[]
+  /** Variables beside SUPERVISOR_NAME, the first one set wins. */
+  readonly env?: readonly string[]
+}
+
+// Outside the table, whose own type would widen their words to string.
+const socketOwner = kinds.oneOf(['auto', 'owned', 'cluster'])
+const logFormat = kinds.oneOf(['auto', 'text', 'json'])
+const logLevel = kinds.oneOf(['debug', 'info', 'warning', 'error', 'critical'], {
+  warn: 'warning',
+  fatal: 'critical',
+})
+
+export const settings = {
+  bind: {
+    ...kinds.addresses(),
+    default: [],
+    group: 'Server',
+    flags: ['-b'],
+    env: ['BIND', 'GUNICORN_BIND'],
+    help: 'Where to listen, for an app that exports its handler; repeat the flag for several addresses. When unset, the variables HOST and PORT decide, else 127.0.0.1:8000.',
+  },
+  backlog: {
+    ...kinds.count({ min: 1 }),
+    default: 2048,
+    group: 'Server',
+    help: 'How many new connections may wait in the kernel until a worker accepts them. The kernel may cap it (net.core.somaxconn on Linux).',
+  },
+  workers: {
+    ...kinds.countOr('auto', { min: 1 }),
+    default: 1,
+    group: 'Server',
+    flags: ['-w'],
+    env: ['WORKERS', 'GUNICORN_WORKERS', 'WEB_CONCURRENCY'],
+    help: 'How many worker processes to keep running. "auto" means one for each CPU that the container or the machine grants, and no more than its memory allows (128 MB each).',
+  },
+  threads: {
+    ...kinds.count(),
+    default: 0,
+    group: 'Server',
+    env: ['THREADS', 'GUNICORN_THREADS'],
+    help: "Size of each worker's thread pool (UV_THREADPOOL_SIZE), which does file access, DNS look-ups, compression and cryptography. 0 keeps Node's own size, 4.",
+  },
+  workerConnections: {
+    ...kinds.count(),
+    default: 0,
+    group: 'Server',
+    env: ['WORKER_CONNECTIONS'],
+    help: 'How many connections one worker may have open. A full worker stops accepting and leaves new ones to the others. 0 means no limit.',
+  },
+  nodeArgs: {
+    ...kinds.words('flags'),
+    default: [],
+    group: 'Server',
+    help: "Flags for the workers' node, such as --node-args=--max-old-space-size=512. May be repeated.",
+  },
+  preload: {
+    ...kinds.onOff(),
+    default: false,
+    group: 'Server',
+    flags: ['--preload-app'],
+    env: ['PRELOAD'],
+    help: 'Load the app once in a process of its own before any worker is touched, so that an app that cannot load never replaces one that serves.',
+  },
+  sockets: {
+    ...socketOwner,
+    default: 'auto',
+    group: 'Server',
+    help: 'Who owns the listening sockets: "owned" is the master (connections survive the death of a worker), "cluster" is the stock node:cluster, "auto" is owned where Node allows it.',
+  },
+
+  timeout: {
+    ...kinds.seconds(),
+    default: 30,
+    group: 'Timeouts',
+    flags: ['-t'],
+    env: ['TIMEOUT', 'GUNICORN_TIMEOUT'],
+    help: 'How long a request may take, in seconds, before the client gets a 504. 0 turns the limit off.',
+  },
+  gracefulTimeout: {
+    ...kinds.seconds(),
+    default: 30,
+    group: 'Timeouts',
+    env: ['GRACEFUL_TIMEOUT', 'GUNICORN_GRACEFUL_TIMEOUT'],
+    help: 'How long a worker that is told to stop may take to finish its requests, in seconds; then it is killed. Keep it below the grace period of your platform (10 s in Docker, 30 s in Kubernetes). 0 kills at once.',
+  },
+  bootTimeout: {
+    ...kinds.seconds(),
+    default: 60,
+    group: 'Timeouts',
+    help: 'How long a new worker may take until it is ready, in seconds; then it is killed and counts as failed. 0 turns the limit off.',
+  },
+  drainIdle: {
+    ...kinds.seconds(),
+    default: 2,
+    group: 'Timeouts',
+    help: 'How long an idle keep-alive connection may still send a request to a worker that is stopping, in seconds, before it is closed. 0 closes it at once and can cost a client its request.',
+  },
+  preStopDelay: {
+    ...kinds.seconds(),
+    default: 0,
+    group: 'Timeouts',
+    help: 'How long to keep serving after the signal to stop, in seconds, so that a load balancer can notice first. 0 means not at all.',
+  },
+  keepAlive: {
+    ...kinds.seconds(),
+    default: 75,
+    group: 'Timeouts',
+    env: ['KEEP_ALIVE', 'GUNICORN_KEEP_ALIVE'],
+    help: 'How long an idle connection is kept open for its next request, in seconds. It must be longer than the idle timeout of the load balancer in front (often 60 s). 0 turns keep-alive off, as in Gunicorn: every connection ends with its first response.',
+  },
+  headersTimeout: {
+    ...kinds.seconds(),
+    default: 60,
+    group: 'Timeouts',
+    help: 'How long a client may take to send the headers of a request, in seconds, before it gets a 408. 0 turns the limit off.',
+  },
+
+  maxRequests: {
+    ...kinds.count(),
+    default: 0,
+    group: 'Recycling',
+    env: ['MAX_REQUESTS', 'GUNICORN_MAX_REQUESTS'],
+    help: 'Replace a worker after this many requests, as a remedy for memory leaks. The new one is ready before the old one retires. 0 means never.',
+  },
+  maxRequestsJitter: {
+    ...kinds.count(),
+    default: 0,
+    group: 'Recycling',
+    env: ['MAX_REQUESTS_JITTER', 'GUNICORN_MAX_REQUESTS_JITTER'],
+    help: 'Add a random number of requests, up to this one, to --max-requests, so that workers are not all replaced together. 0 adds none.',
+  },
+  backoffMax: {
+    ...kinds.seconds(),
+    default: 30,
+    group: 'Recycling',
+    help: 'The longest wait before a worker that keeps crashing is started again, in seconds. The waits are 0, 1, 2, 4 and so on up to this. 0 never waits.',
+  },
+  stableAfter: {
+    ...kinds.seconds(),
+    default: 10,
+    group: 'Recycling',
+    help: 'How long a worker must stay up, in seconds, until earlier crashes are forgotten and the waits of --backoff-max begin anew.',
+  },
+
+  maxHeaderSize: {
+    // Below this, every request would be refused; 0 breaks fetch() in the workers.
+    ...kinds.bytes({ min: 1024 }),
+    default: 16_384,
+    group: 'Limits',
+    flags: ['--limit-request-field-size', '--limit-request-field_size'],
+    help: "The largest size of a request's headers together, in bytes; more is answered with 431. Raise it for large cookies or tokens.",
+  },
+  limitRequestFields: {
+    ...kinds.count(),
+    default: 2000,
+    group: 'Limits',
+    help: 'The largest number of headers of a request; more is answered with 431. 0 means no limit.',
+  },
+  limitRequestLine: {
+    ...kinds.bytes(),
+    default: 0,
+    group: 'Limits',
+    help: "The longest request line (method, URL and version), in bytes; a longer one is answered with 414. 0 means no limit but --max-header-size's.",
+  },
+  maxBody: {
+    ...kinds.bytes(),
+    default: 0,
+    group: 'Limits',
+    help: 'The largest body of a request, in bytes; more is answered with 413. 0 means no limit.',
+  },
+
+  chdir: {
+    ...kinds.text('directory', 'an existing directory'),
+    default: '',
+    group: 'Process',
+    help: 'Change to this directory before the app is found and started. The settings file is still looked for where the command was given.',
+  },
+  env: {
+    ...kinds.variables(),
+    default: {},
+    group: 'Process',
+    flags: ['-e'],
+    help: "Set a variable in the workers' environment; repeat the flag for several. Values are not shown by `supervisor config`.",
+  },
+  umask: {
+    ...kinds.mask(),
+    default: undefined,
+    group: 'Process',
+    flags: ['-m'],
+    help: 'The rights that files made by the workers do not get, as an octal mask such as 0027. When unset, it is inherited.',
+  },
+  user: {
+    ...kinds.account('user'),
+    default: '',
+    group: 'Process',
+    flags: ['-u'],
+    help: 'Run the workers as this user, by name or number. The master keeps its rights, so it can bind port 80.',
+  },
+  group: {
+    ...kinds.account('group'),
+    default: '',
+    group: 'Process',
+    flags: ['-g'],
+    help: 'Run the workers with this group, by name or number.',
+  },
+  pidfile: {
+    ...kinds.text('file'),
+    default: '',
+    group: 'Process',
+    flags: ['-p', '--pid'],
+    help: "Write the master's process id to this file, and remove it at the end. A start is refused while the process in it is alive.",
+  },
+  name: {
+    ...kinds.text('name'),
+    default: '',
+    group: 'Process',
+    flags: ['-n', '--proc-name'],
+    help: 'The name shown in process titles, as in "supervisor: master [shop]". When unset, it is the name of the file of the app, or of its folder where the file has a common name such as app.js or index.js.',
+  },
+
+  logLevel: {
+    ...logLevel,
+    default: 'info',
+    group: 'Logging',
+    env: ['LOG_LEVEL'],
+    help: 'The least important lines that are still logged.',
+  },
+  logFile: {
+    ...kinds.text('file'),
+    default: '-',
+    group: 'Logging',
+    flags: ['--error-logfile'],
+    help: 'The file that the log is appended to; "-" is standard output.',
+  },
+  logFormat: {
+    ...logFormat,
+    default: 'auto',
+    group: 'Logging',
+    help: '"text" is for people, "json" for machines; "auto" is text on a terminal and JSON elsewhere.',
+  },
+  accessLog: {
+    ...kinds.text('file'),
+    default: '',
+    group: 'Logging',
+    flags: ['--access-logfile'],
+    help: 'The file that a line for each request is appended to; "-" is standard output. When unset, requests are not logged.',
+  },
+} satisfies Record<string, Setting>
+
+type Table = typeof settings
+export type SettingName = keyof Table
+
+/** What the program works with: durations in seconds, sizes in bytes, everything present. */
+export type Settings = {
+  readonly [Name in SettingName]: InferOutput<Table[Name]['schema']>
+}
+
+/** What a settings file may export; every key may be left out. */
+export type ConfigInput = {
+  readonly [Name in SettingName]?: InferInput<Table[Name]['schema']> | undefined
+}
+
+export const settingNames = Object.keys(settings) as SettingName[]
+
+/** The row of a name, without its exact type: for code that treats all settings alike. */
+export const settingRow = (name: SettingName): Setting => settings[name]
+
+export const isSettingName = (name: string): name is SettingName => Object.hasOwn(settings, name)
+
+/** maxRequests -> --max-requests */
+export const flagOf = (name: SettingName): string =>
+  `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+
+/** Every spelling of a setting's flag, the implied one first. */
+export const flagsOf = (name: SettingName): string[] => [
+  flagOf(name),
+  ...(settingRow(name).flags ?? []),
+]
+
+/** Every variable of a setting, strongest first: SUPERVISOR_MAX_REQUESTS, then the short and Gunicorn's names. */
+export const variablesOf = (name: SettingName): string[] => {
+  const upper = name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()
+  return [`SUPERVISOR_${upper}`, ...(settingRow(name).env ?? [])]
+}

@@ -1,0 +1,50 @@
+// `supervisor config`: every setting, its value and where it came from, as a table or as JSON. Runs in the CLI.
+import { resolveWorkers } from './cgroup.ts'
+import type { Config } from './config.ts'
+import { type SettingName, settingNames } from './settings.ts'
+
+/** An aligned table; secrets (the values of `env`) are shown as ***. */
+export const configTable = (config: Config): string => {
+  const rows = settingNames.map(
+    (name) => [name, valueText(name, config), config.sources[name]] as const,
+  )
+  const nameWidth = Math.max(...rows.map(([name]) => name.length))
+  const valueWidth = Math.min(32, Math.max(...rows.map(([, value]) => value.length)))
+  const lines = [['setting', 'value', 'source'] as const, ...rows].map(
+    ([name, value, source]) => `${name.padEnd(nameWidth)}  ${value.padEnd(valueWidth)}  ${source}`,
+  )
+  return [...lines, ...config.notes.map((note) => `note: ${note}`), ''].join('\n')
+}
+
+/** `{ file, settings: { timeout: { value, source }, ... }, notes }`; durations in seconds, sizes in bytes, nothing as null. */
+export const configJson = (config: Config): string => {
+  const settings = Object.fromEntries(
+    settingNames.map((name) => [
+      name,
+      { value: shown(name, config) ?? null, source: config.sources[name] },
+    ]),
+  )
+  return `${JSON.stringify({ file: config.file ?? null, settings, notes: config.notes }, null, 2)}\n`
+}
+
+/** The value with its secrets masked, and a mask as people write it. */
+const shown = (name: SettingName, { settings }: Config): unknown => {
+  if (name === 'env')
+    return Object.fromEntries(Object.keys(settings.env).map((key) => [key, '***']))
+  if (name === 'umask') return settings.umask?.toString(8).padStart(4, '0')
+  return settings[name]
+}
+
+const valueText = (name: SettingName, config: Config): string => {
+  const value = shown(name, config)
+  if (value === 'auto' && name === 'workers') return `auto (${resolveWorkers('auto')} here)`
+  if (Array.isArray(value)) return value.join(' ') || 'unset'
+  if (typeof value === 'object' && value !== null) {
+    return (
+      Object.entries(value)
+        .map(([key, text]) => `${key}=${String(text)}`)
+        .join(' ') || 'unset'
+    )
+  }
+  return value === undefined || value === '' ? 'unset' : String(value)
+}

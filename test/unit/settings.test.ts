@@ -1,0 +1,167 @@
+// The table of settings: what each kind accepts, and that the table keeps its own promises.
+import * as v from 'valibot'
+import { expect, expectTypeOf, test } from 'vitest'
+import {
+  type ConfigInput,
+  flagOf,
+  flagsOf,
+  groups,
+  type SettingName,
+  type Settings,
+  settingNames,
+  settingRow,
+  variablesOf,
+} from '../../src/settings.ts'
+
+const fromText = (name: SettingName, text: string): unknown => {
+  const row = settingRow(name)
+  return fromFile(name, row.fromText?.(text) ?? text)
+}
+const fromFile = (name: SettingName, value: unknown): unknown => {
+  const result = v.safeParse(settingRow(name).schema, value)
+  return result.success ? result.output : 'refused'
+}
+
+const texts: [SettingName, string, unknown][] = [
+  ['workers', '4', 4],
+  ['workers', 'auto', 'auto'],
+  ['workers', 'AUTO', 'auto'],
+  ['workers', '0', 'refused'],
+  ['workers', '1.5', 'refused'],
+  ['workers', 'many', 'refused'],
+  ['workers', '', 'refused'],
+  ['threads', '0', 0],
+  ['threads', '-1', 'refused'],
+  ['threads', '99999999999', 'refused'],
+  ['backlog', '0', 'refused'],
+  ['timeout', '30', 30],
+  ['timeout', '0', 0],
+  ['timeout', '0.5', 0.5],
+  ['timeout', '.5', 0.5],
+  ['timeout', '500ms', 0.5],
+  ['timeout', '2m', 120],
+  ['timeout', '2 m', 120],
+  ['timeout', '1.5h', 5400],
+  ['timeout', '24d', 2_073_600],
+  ['timeout', '25d', 'refused'],
+  ['timeout', '-5', 'refused'],
+  ['timeout', 'soon', 'refused'],
+  ['timeout', '5 minutes', 'refused'],
+  ['timeout', 'Infinity', 'refused'],
+  ['timeout', '0x10', 'refused'],
+  ['maxBody', '0', 0],
+  ['maxBody', '1048576', 1_048_576],
+  ['maxBody', '16kb', 16_384],
+  ['maxBody', '512MB', 536_870_912],
+  ['maxBody', '1.5gb', 1_610_612_736],
+  ['maxBody', '5 tb', 'refused'],
+  ['maxHeaderSize', '0', 'refused'],
+  ['maxHeaderSize', '32kb', 32_768],
+  ['preload', 'true', true],
+  ['preload', 'ON', true],
+  ['preload', '1', true],
+  ['preload', 'no', false],
+  ['preload', '0', false],
+  ['preload', 'maybe', 'refused'],
+  ['bind', ':8000 unix:/x', [':8000', 'unix:/x']],
+  ['bind', ':8000,:8001', [':8000', ':8001']],
+  ['bind', ':99999', 'refused'],
+  ['nodeArgs', `--a '--b c'`, ['--a', '--b c']],
+  ['nodeArgs', `--a 'b`, 'refused'],
+  ['umask', '0022', 0o022],
+  ['umask', '22', 0o022],
+  ['umask', '0o027', 0o027],
+  ['umask', '8', 'refused'],
+  ['umask', '1000', 'refused'],
+  ['env', 'A=1=2', { A: '1=2' }],
+  ['env', 'A=', { A: '' }],
+  ['env', 'A', 'refused'],
+  ['env', '=1', 'refused'],
+  ['user', '1000', '1000'],
+  ['logLevel', 'WARN', 'warning'],
+  ['logLevel', 'fatal', 'critical'],
+  ['logLevel', 'debug', 'debug'],
+  ['logLevel', 'loud', 'refused'],
+  ['logFile', '-', '-'],
+]
+test.each(texts)('the flag or variable of %s may say %j: %j', (name, text, value) => {
+  expect(fromText(name, text)).toEqual(value)
+})
+
+const values: [SettingName, unknown, unknown][] = [
+  ['workers', 4, 4],
+  ['workers', '4', 4],
+  ['workers', 2.5, 'refused'],
+  ['workers', Number.NaN, 'refused'],
+  ['workers', null, 'refused'],
+  ['timeout', 0.25, 0.25],
+  ['timeout', '250ms', 0.25],
+  ['timeout', Number.POSITIVE_INFINITY, 'refused'],
+  ['timeout', true, 'refused'],
+  ['preload', true, true],
+  ['preload', 'true', 'refused'],
+  ['bind', 8000, ['8000']],
+  ['bind', ':8000', [':8000']],
+  ['bind', [':8000', '[::1]:8000'], [':8000', '[::1]:8000']],
+  ['bind', [8000], 'refused'],
+  ['umask', 0o027, 0o027],
+  ['umask', 0o1000, 'refused'],
+  ['env', { A: 1, B: true, C: 'x' }, { A: '1', B: 'true', C: 'x' }],
+  ['env', { A: {} }, 'refused'],
+  ['env', ['A=1'], 'refused'],
+  ['env', { 'A=B': '1' }, 'refused'],
+  ['user', 1000, '1000'],
+  ['user', 'www-data', 'www-data'],
+]
+test.each(values)('a settings file may say %s: %j is %j', (name, value, output) => {
+  expect(fromFile(name, value)).toEqual(output)
+})
+
+test.each(settingNames)('the default of %s is a value it can have', (name) => {
+  const { default: value } = settingRow(name)
+  if (value === undefined) expect(name).toBe('umask')
+  else expect(fromFile(name, value)).toEqual(value)
+})
+
+test.each(settingNames)('the row of %s is complete', (name) => {
+  const { group, help, wanted, placeholder } = settingRow(name)
+  expect(groups).toContain(group)
+  expect(help).toMatch(/^[A-Z"].*\.$/)
+  expect(help).not.toMatch(/\bsecs?\b|msecs?\b/)
+  expect(wanted).not.toBe('')
+  if (placeholder === undefined) expect(wanted).toBe('true or false')
+})
+
+test('no flag and no variable belongs to two settings', () => {
+  for (const all of [settingNames.flatMap(flagsOf), settingNames.flatMap(variablesOf)]) {
+    expect(all).toHaveLength(new Set(all).size)
+  }
+})
+
+test("no variable is one of the shell's or the system's", () => {
+  const taken = ['USER', 'GROUP', 'HOME', 'NAME', 'ENV', 'CHDIR', 'PWD', 'UMASK', 'HOST', 'PORT']
+  expect(settingNames.flatMap(variablesOf).filter((variable) => taken.includes(variable))).toEqual(
+    [],
+  )
+})
+
+test('flags and variables follow from the name', () => {
+  expect(flagOf('maxRequestsJitter')).toBe('--max-requests-jitter')
+  expect(variablesOf('workers')).toEqual([
+    'SUPERVISOR_WORKERS',
+    'WORKERS',
+    'GUNICORN_WORKERS',
+    'WEB_CONCURRENCY',
+  ])
+})
+
+test('the types of the values follow from the table', () => {
+  expectTypeOf<Settings['workers']>().toEqualTypeOf<number | 'auto'>()
+  expectTypeOf<Settings['timeout']>().toEqualTypeOf<number>()
+  expectTypeOf<Settings['bind']>().toEqualTypeOf<readonly string[]>()
+  expectTypeOf<Settings['logFormat']>().toEqualTypeOf<'auto' | 'text' | 'json'>()
+  expectTypeOf<Settings['umask']>().toEqualTypeOf<number | undefined>()
+  expectTypeOf<{ timeout: '2m'; workers: 'auto'; logLevel: 'warn' }>().toExtend<ConfigInput>()
+  expectTypeOf<{ timeout: 'soon' }>().not.toExtend<ConfigInput>()
+  expectTypeOf<{ logLevel: 'loud' }>().not.toExtend<ConfigInput>()
+})
