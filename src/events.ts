@@ -1,0 +1,127 @@
+// Everything that can happen, its level and its one log sentence. A leaf. The sentences keep Gunicorn's words where
+// they fit, so that the greps people have go on working.
+
+export type Level = 'debug' | 'info' | 'warning' | 'error' | 'critical'
+
+interface EventRow<F> {
+  readonly level: Level
+  readonly say: (facts: F) => string
+}
+
+const row = <F>(level: Level, say: (facts: F) => string): EventRow<F> => ({ level, say })
+
+interface Of {
+  worker: number
+  slot: number
+}
+
+const plural = (n: number, word: string): string => `${n} ${word}${n === 1 ? '' : 's'}`
+const seconds = (n: number): string => `${n < 10 ? Math.round(n * 10) / 10 : Math.round(n)} s`
+
+const ended = (f: { code: number | null; signal: string | null }): string =>
+  f.signal ? `was ended by ${f.signal}` : `exited with code ${f.code}`
+
+export const events = {
+  starting: row<{ version: string; node: string }>(
+    'info',
+    (f) => `Starting supervisor ${f.version} (Node ${f.node})`,
+  ),
+  note: row<{ text: string }>('info', (f) => f.text),
+  warning: row<{ text: string }>('warning', (f) => f.text),
+  listening: row<{ url: string }>('info', (f) => `Listening at: ${f.url} (${process.pid})`),
+  serverReady: row<{ workers: number[]; urls: string[]; seconds: number }>(
+    'info',
+    (f) =>
+      `Server is ready: ${plural(f.workers.length, 'worker')} (pid ${f.workers.join(', ')}) after ${seconds(f.seconds)}`,
+  ),
+  tryThis: row<{ url: string }>(
+    'info',
+    (f) =>
+      `Try: curl ${f.url.startsWith('unix:') ? `--unix-socket ${f.url.slice(5)} http://localhost/` : f.url}   Stop with Ctrl-C`,
+  ),
+  booting: row<Of>('info', (f) => `Booting worker with pid: ${f.worker}`),
+  workerReady: row<Of & { seconds: number }>(
+    'info',
+    (f) => `Worker ready (pid: ${f.worker}) after ${seconds(f.seconds)}`,
+  ),
+  stillBooting: row<Of & { seconds: number }>(
+    'warning',
+    (f) =>
+      `Worker (pid:${f.worker}) has neither called listen() nor exported an application for ${seconds(f.seconds)}; still waiting`,
+  ),
+  bootTimeout: row<Of & { seconds: number }>(
+    'error',
+    (f) =>
+      `Worker (pid:${f.worker}) was not ready within ${seconds(f.seconds)} (--boot-timeout): killing it`,
+  ),
+  bootFailed: row<
+    Of & { code: number | null; signal: string | null; error?: string; stderr?: string[] }
+  >('error', (f) => `Worker (pid:${f.worker}) failed to boot: ${f.error ?? `it ${ended(f)}`}`),
+  workerExiting: row<Of & { requests: number; connections: number }>(
+    'info',
+    (f) =>
+      `Worker exiting (pid: ${f.worker}): ${plural(f.requests, 'request')} and ${plural(f.connections, 'connection')} left to finish`,
+  ),
+  workerExited: row<Of & { uptime: number; reason: string }>(
+    'info',
+    (f) => `Worker exited (pid: ${f.worker}) after ${seconds(f.uptime)}: ${f.reason}`,
+  ),
+  workerCrashed: row<
+    Of & {
+      code: number | null
+      signal: string | null
+      uptime: number
+      cause: string
+      stderr: string[]
+    }
+  >(
+    'error',
+    (f) =>
+      `Worker (pid:${f.worker}) ${ended(f)} after ${seconds(f.uptime)}${f.cause ? `: ${f.cause}` : ''}`,
+  ),
+  workerKilled: row<Of & { why: string }>(
+    'error',
+    (f) => `Worker (pid:${f.worker}) was sent SIGKILL: ${f.why}`,
+  ),
+  backingOff: row<{ slot: number; seconds: number; crashes: number }>(
+    'warning',
+    (f) =>
+      `Worker slot ${f.slot} ended ${f.crashes} times in a row; starting it again in ${seconds(f.seconds)}`,
+  ),
+  requestTimeout: row<Of & { method: string; url: string; seconds: number; answered: boolean }>(
+    'error',
+    (f) =>
+      `REQUEST TIMEOUT (pid:${f.worker}): ${f.method} ${f.url} took longer than ${seconds(f.seconds)}; ` +
+      (f.answered ? 'answered 504' : 'the response had begun, the connection was closed'),
+  ),
+  handlingSignal: row<{ signal: string }>('info', (f) => `Handling signal: ${f.signal}`),
+  workersChanged: row<{ from: number; to: number }>('info', (f) => `Workers: ${f.from} -> ${f.to}`),
+  reloading: row<{ generation: number }>(
+    'info',
+    () => `Hang up: Master; starting new workers before the old ones leave`,
+  ),
+  reloaded: row<{ generation: number; seconds: number }>(
+    'info',
+    (f) => `Reload finished after ${seconds(f.seconds)}`,
+  ),
+  reloadFailed: row<{ error: string }>(
+    'error',
+    (f) => `Reload failed, the old workers go on: ${f.error}`,
+  ),
+  waitingBeforeStop: row<{ seconds: number }>(
+    'info',
+    (f) =>
+      `Serving for another ${seconds(f.seconds)} so that load balancers notice (--pre-stop-delay)`,
+  ),
+  stopping: row<{ mode: string }>('info', (f) => `Shutting down: Master (${f.mode})`),
+  stopped: row<{ killed: number; seconds: number }>(
+    'info',
+    (f) =>
+      `Stopped after ${seconds(f.seconds)}` +
+      (f.killed ? `; ${plural(f.killed, 'worker')} had to be killed` : ''),
+  ),
+  startFailed: row<{ error: string; exit: number }>('critical', (f) => f.error),
+} satisfies Record<string, EventRow<never>>
+
+export type EventName = keyof typeof events
+export type Facts<E extends EventName> = Parameters<(typeof events)[E]['say']>[0]

@@ -1,0 +1,149 @@
+// The server's log: one line an event, JSON or readable, to stdout or a file. Runs in the master.
+// Lines wait in memory until open() has loaded pino, so that loading it does not delay the first worker.
+
+import { createRequire } from 'node:module'
+import { fs } from './builtin.ts'
+import { events, type EventName, type Facts, type Level } from './events.ts'
+import { UserError } from './errors.ts'
+import type { Logger } from 'pino'
+
+export interface LogSettings {
+  logLevel: Level
+  /** A path, or `-` for stdout. */
+  logFile: string
+  logFormat: 'auto' | 'text' | 'json'
+}
+
+const LEVELS = { debug: 20, info: 30, warning: 40, error: 50, critical: 60 }
+const COLOURS: Record<string, string> = { warning: '33', error: '31', critical: '31;1' }
+/** Beyond this many unwritten bytes, lines are dropped: a stuck reader must not fill the master's memory. */
+const MAX_BUFFERED = 4 << 20
+const STUCK_MS = 1_000
+
+interface Sink {
+  write(text: string): void
+  flush(done: (error?: Error) => void): void
+  on(event: 'error', listener: (error: NodeJS.ErrnoException) => void): void
+}
+
+export class Log {
+  #waiting: [Level, object, string][] = []
+  #logger: Logger<Level> | undefined
+  #sink: Sink | undefined
+
+  event<E extends EventName>(name: E, facts: Facts<E>): void {
+    const { level, say } = events[name] as { level: Level; say: (facts: Facts<E>) => string }
+    this.#line(level, { event: name, ...rounded(facts) }, say(facts))
+  }
+
+  #line(level: Level, facts: object, sentence: string): void {
+    if (this.#logger) this.#logger[level](facts, sentence)
+    else this.#waiting.push([level, { ...facts, time: new Date().toISOString() }, sentence])
+  }
+
+  /** Throws a UserError when the file can't be written: pino opens it later, when nobody is left to tell. */
+  check({ logFile }: LogSettings): void {
+    if (logFile === '-') return
+    try {
+      fs.closeSync(fs.openSync(logFile, 'a'))
+    } catch (error) {
+      const { message } = error as Error
+      throw new UserError(
+        'NO_PERMISSION',
+        `cannot write the log file ${logFile} (--log-file): ${message}`,
+      )
+    }
+  }
+
+  /** Loads pino and writes what has waited. */
+  open(settings: LogSettings): void {
+    // require() and not import(): the ESM loader's pass over a CommonJS package costs another 8 ms (Node 20)
+    const pino = createRequire(import.meta.url)('pino') as typeof import('pino').default
+    const sink = openSink(pino, settings.logFile)
+    const readable =
+      settings.logFormat === 'text' ||
+      (settings.logFormat === 'auto' && isTerminal(settings.logFile))
+    const colour = isTerminal(settings.logFile)
+    this.#sink = sink
+    this.#logger = pino(
+      {
+        level: settings.logLevel,
+        customLevels: LEVELS,
+        useOnlyCustomLevels: true,
+        base: { pid: process.pid },
+        timestamp: false,
+        formatters: {
+          level: (label) => ({ level: label }),
+          log: (facts) => ('time' in facts ? facts : { time: new Date().toISOString(), ...facts }),
+        },
+      },
+      readable
+        ? { write: (line: string) => sink.write(readableLine(line, colour)) }
+        : (sink as never),
+    ) as unknown as Logger<Level>
+    for (const [level, facts, sentence] of this.#waiting.splice(0))
+      this.#logger[level](facts, sentence)
+  }
+
+  setLevel(level: Level): void {
+    if (this.#logger) this.#logger.level = level
+  }
+
+  /** Resolves when everything is on disk or in the pipe, or when a reader has been stuck for a second. */
+  close(): Promise<void> {
+    const sink = this.#sink
+    if (!sink) return Promise.resolve()
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, STUCK_MS)
+      sink.flush(() => {
+        // an error is the reader that left, which ignoreClosedReader() has heard of
+        clearTimeout(timer)
+        resolve()
+      })
+    })
+  }
+}
+
+/** Milliseconds are exact enough. */
+const rounded = (facts: object): object =>
+  Object.fromEntries(
+    Object.entries(facts).map(([key, value]) => [
+      key,
+      typeof value === 'number' ? Math.round(value * 1000) / 1000 : value,
+    ]),
+  )
+
+function openSink(pino: typeof import('pino').default, file: string): Sink {
+  const dest = file === '-' ? 1 : file
+  const sink = pino.destination({ dest, sync: false, maxLength: MAX_BUFFERED }) as unknown as Sink
+  sink.on('error', ignoreClosedReader)
+  return sink
+}
+
+/** EPIPE, EBADF, ENOSPC: the log's reader left or the disk is full; serving goes on without a log. */
+function ignoreClosedReader(error: NodeJS.ErrnoException): void {
+  if (error.code === undefined) throw error
+}
+
+const isTerminal = (file: string): boolean => file === '-' && process.stdout.isTTY === true
+
+/** `[2026-11-23 03:48:15 +0000] [4299] [INFO] Listening at: ...`, Gunicorn's form. */
+function readableLine(json: string, colour: boolean): string {
+  const { level, time, pid, msg, stderr } = JSON.parse(json) as {
+    level: string
+    time: string
+    pid: number
+    msg: string
+    stderr?: string[]
+  }
+  const paint = colour && COLOURS[level] ? [`\x1b[${COLOURS[level]}m`, '\x1b[0m'] : ['', '']
+  const head = `[${localTime(new Date(time))}] [${pid}] [${level.toUpperCase()}] ${paint[0]}${msg}${paint[1]}\n`
+  return head + (stderr ?? []).map((line) => `    | ${line}\n`).join('')
+}
+
+function localTime(date: Date): string {
+  const offset = -date.getTimezoneOffset()
+  const two = (n: number): string => String(Math.trunc(Math.abs(n))).padStart(2, '0')
+  const local = new Date(date.getTime() + offset * 60_000).toISOString()
+  return `${local.slice(0, 10)} ${local.slice(11, 19)} ${offset < 0 ? '-' : '+'}${two(offset / 60)}${two(offset % 60)}`
+}

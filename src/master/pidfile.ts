@@ -1,0 +1,65 @@
+// The pidfile: refuses a live one, replaces a stale one, is removed only if it is still ours. Runs in the master.
+
+import { fs } from '../builtin.ts'
+import { UserError } from '../errors.ts'
+
+export class Pidfile {
+  readonly #path: string
+
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  /** Writes it, atomically. Throws PIDFILE_IN_USE when it names a process that is alive, NO_PERMISSION when it can't be written. */
+  write(): void {
+    const owner = this.#read()
+    if (owner !== undefined && owner !== process.pid && isAlive(owner))
+      throw new UserError(
+        'PIDFILE_IN_USE',
+        `already running on pid ${owner}, says ${this.#path} (--pid); stop that process, or remove the file if it is not ours`,
+      )
+    try {
+      const draft = `${this.#path}.${process.pid}.tmp`
+      fs.writeFileSync(draft, `${process.pid}\n`, { mode: 0o644 })
+      fs.renameSync(draft, this.#path)
+    } catch (error) {
+      throw new UserError(
+        'NO_PERMISSION',
+        `cannot write the pidfile ${this.#path} (--pid): ${(error as Error).message}`,
+      )
+    }
+  }
+
+  /** Never throws: a file that can't be removed must not spoil a clean stop; its stale pid is seen through at the next start. */
+  remove(): void {
+    if (this.#read() !== process.pid) return
+    try {
+      fs.rmSync(this.#path, { force: true })
+    } catch (error) {
+      // EACCES, EROFS: the directory is no longer ours to change
+      if ((error as NodeJS.ErrnoException).code === undefined) throw error
+    }
+  }
+
+  #read(): number | undefined {
+    try {
+      const pid = Number(fs.readFileSync(this.#path, 'utf8').trim())
+      return Number.isInteger(pid) && pid > 0 ? pid : undefined
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw new UserError(
+        'NO_PERMISSION',
+        `cannot read the pidfile ${this.#path} (--pid): ${(error as Error).message}`,
+      )
+    }
+  }
+}
+
+/** Signal 0 reaches any live process; EPERM means alive and somebody else's. */
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}

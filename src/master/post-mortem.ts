@@ -1,0 +1,39 @@
+// Says why a worker ended, and never guesses: an OOM kill is told from others by the cgroup's own counter. Runs in the master.
+
+import { oomKills } from '../cgroup.ts'
+import { UserError } from '../errors.ts'
+import { EXIT_APP_NOT_FOUND } from '../protocol.ts'
+import type { WorkerHandle } from './worker-handle.ts'
+
+export class PostMortem {
+  #oomKills = oomKills() ?? 0
+
+  /** The cause of an end nobody ordered, as far as it is known; '' if it is not. */
+  causeOf(signal: NodeJS.Signals | null): string {
+    if (signal !== 'SIGKILL') return ''
+    const kills = oomKills()
+    if (kills === undefined)
+      return 'not by us; this system has no cgroup counter that would tell whether memory ran out'
+    const outOfMemory = kills > this.#oomKills
+    this.#oomKills = kills
+    return outOfMemory
+      ? "out of memory: the cgroup's oom_kill counter rose; give the container more memory or start fewer workers"
+      : "not by us, and not for memory (the cgroup's oom_kill counter did not rise): somebody sent it"
+  }
+}
+
+/** The error that ends a start or a reload: the worker's own words if it had any, else how it ended. */
+export function bootError(
+  worker: WorkerHandle,
+  code: number | null,
+  signal: string | null,
+): UserError {
+  if (worker.bindError) return worker.bindError
+  if (worker.failure) return new UserError(worker.failure.code, worker.failure.message)
+  if (worker.killedFor)
+    return new UserError('APP_FAILED', `the application did not boot: ${worker.killedFor}`)
+  const how = signal ? `was ended by ${signal}` : `exited with code ${code}`
+  return code === EXIT_APP_NOT_FOUND
+    ? new UserError('APP_FAILED', `the application ${how} while it booted (its own exit code)`)
+    : new UserError('APP_FAILED', `the application failed to boot: it ${how} before it was ready`)
+}

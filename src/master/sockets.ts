@@ -1,0 +1,149 @@
+// The listening sockets: the master binds each address once and keeps it for good; workers listen on duplicates.
+// So the accept queue outlives any worker, even all of them. Runs in the master.
+
+import net from 'node:net'
+import { fs, util } from '../builtin.ts'
+import { UserError } from '../errors.ts'
+import type { ListenQuery } from '../protocol.ts'
+
+/** A bound handle of node, neither listening nor accepting in the master. */
+export interface Handle {
+  close(): void
+  getsockname?(out: { address?: string; port?: number }): number
+}
+type CreateServerHandle = (
+  address: string | null,
+  port: number | null,
+  addressType: number | null,
+  fd: number | undefined,
+  flags: number,
+) => Handle | number
+
+interface Socket {
+  readonly query: ListenQuery
+  readonly handle: Handle
+  /** Ids of the workers that listen on it. */
+  readonly users: Set<number>
+}
+
+type Reply = (errno: number, handle?: Handle) => void
+
+const createServerHandle = (net as unknown as { _createServerHandle?: CreateServerHandle })
+  ._createServerHandle
+const EADDRINUSE = -98
+
+/** Whether this Node lets the master own sockets: binds a free port and reads it back. */
+export function canOwnSockets(): boolean {
+  if (typeof createServerHandle !== 'function') return false
+  const handle = createServerHandle('127.0.0.1', 0, 4, undefined, 0)
+  if (typeof handle === 'number') return true // this machine has no IPv4 loopback; the function is there
+  const name: { port?: number } = {}
+  const works = handle.getsockname?.(name) === 0 && (name.port ?? 0) > 0
+  handle.close()
+  return works
+}
+
+export class Sockets {
+  readonly #sockets = new Map<string, Socket>()
+
+  /** Replies with the socket for `query`, binding it the first time, or with the errno of the refusal. */
+  take(query: ListenQuery, worker: number, reply: Reply): void {
+    const key = keyOf(query)
+    const known = this.#sockets.get(key)
+    if (known) return this.#hand(known, worker, reply)
+    unlinkStale(query, () => {
+      const raced = this.#sockets.get(key)
+      if (raced) return this.#hand(raced, worker, reply)
+      const handle = bind(query)
+      if (typeof handle === 'number') return reply(handle)
+      const socket: Socket = { query, handle, users: new Set() }
+      this.#sockets.set(key, socket)
+      this.#hand(socket, worker, reply)
+    })
+  }
+
+  #hand(socket: Socket, worker: number, reply: Reply): void {
+    socket.users.add(worker)
+    reply(0, socket.handle)
+  }
+
+  /** The application closed a server by itself: the last worker to do so closes the address. */
+  release(query: ListenQuery, worker: number): void {
+    const socket = this.#sockets.get(keyOf(query))
+    if (socket?.users.delete(worker) && socket.users.size === 0) this.#close(socket)
+  }
+
+  /** A worker ended; its sockets stay for its successor. */
+  forget(worker: number): void {
+    for (const socket of this.#sockets.values()) socket.users.delete(worker)
+  }
+
+  /** After a reload: addresses no worker listens on any more. */
+  closeUnused(): void {
+    for (const socket of this.#sockets.values()) if (socket.users.size === 0) this.#close(socket)
+  }
+
+  closeAll(): void {
+    for (const socket of this.#sockets.values()) this.#close(socket)
+  }
+
+  /** libuv unlinks the path of a unix socket when the handle that bound it closes. */
+  #close(socket: Socket): void {
+    this.#sockets.delete(keyOf(socket.query))
+    socket.handle.close()
+  }
+}
+
+function bind(q: ListenQuery): Handle | number {
+  const handle = createServerHandle!(q.address, q.port, q.addressType, q.fd ?? undefined, q.flags)
+  if (typeof handle === 'number' || !q.port || q.port < 0 || q.fd !== null) return handle
+  // libuv keeps EADDRINUSE for listen(), which would happen in a worker: an unbound socket shows it now
+  const name: { port?: number } = {}
+  const errno = handle.getsockname?.(name) ?? 0
+  if (errno === 0 && name.port === q.port) return handle
+  handle.close()
+  return errno || EADDRINUSE
+}
+
+const isUnix = (q: ListenQuery): boolean => q.addressType === -1 && typeof q.address === 'string'
+
+/** A socket file nobody answers on is a leftover of a killed server; one that answers is left alone and bind() will fail. */
+function unlinkStale(query: ListenQuery, then: () => void): void {
+  if (!isUnix(query) || !isSocketFile(query.address!)) return then()
+  const probe = net.connect(query.address!)
+  probe.once('connect', () => {
+    probe.destroy()
+    then()
+  })
+  probe.once('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'ECONNREFUSED') fs.rmSync(query.address!, { force: true })
+    then()
+  })
+}
+
+const isSocketFile = (path: string): boolean =>
+  fs.statSync(path, { throwIfNoEntry: false })?.isSocket() === true
+
+const keyOf = (q: ListenQuery): string =>
+  `${q.address ?? ''}:${q.port ?? ''}:${q.addressType}:${q.fd ?? ''}:${q.index}`
+
+/** What to tell the user when `query` could not be bound. */
+export function bindError(query: ListenQuery, errno: number): UserError {
+  const name = util.getSystemErrorName(errno)
+  const where =
+    query.fd !== null
+      ? `fd://${query.fd}`
+      : isUnix(query)
+        ? `unix:${query.address}`
+        : `${query.address ?? '*'}:${query.port}`
+  if (name === 'EADDRINUSE')
+    return new UserError(
+      'ADDRESS_IN_USE',
+      `Connection in use: cannot listen on ${where}: another process has it (EADDRINUSE); stop that process, or pass another --bind`,
+    )
+  const hint =
+    name === 'EACCES'
+      ? '; ports below 1024 need root: start as root with --user, or use a higher port'
+      : ''
+  return new UserError('CANNOT_LISTEN', `cannot listen on ${where}: ${name}${hint}`)
+}

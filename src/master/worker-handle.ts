@@ -1,0 +1,213 @@
+// A worker as the master sees it: facts, state, the last words on its stderr. The only file that spawns or kills.
+// Runs in the master.
+
+import cluster, { type Worker } from 'node:cluster'
+import { ChildProcess } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import type { ErrorCode, UserError } from '../errors.ts'
+import {
+  INIT_VARIABLE,
+  SLOT_VARIABLE,
+  open,
+  seal,
+  type ToMaster,
+  type ToWorker,
+  type WorkerInit,
+} from '../protocol.ts'
+import { step, type Action, type Event, type State } from './lifecycle.ts'
+import { LastWords } from './last-words.ts'
+
+/** Why a worker was told to leave, in the words of the log. */
+export type LeaveReason = 'stop' | 'reload' | 'scale' | 'max-requests' | 'signal' | 'boot-failed'
+
+export interface SpawnOptions {
+  readonly init: WorkerInit
+  /** Read anew for every worker, so that a symbolic link may point elsewhere after a deploy. */
+  readonly cwd: string
+  readonly appArgs: readonly string[]
+  /** Flags for the worker's node, ours excluded. */
+  readonly nodeArgs: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  readonly generation: number
+  /** Its stderr waits until it is ready or failed, so that N workers failing alike don't speak at once. */
+  readonly quiet: boolean
+}
+
+export interface WorkerEvents {
+  message(worker: WorkerHandle, message: ToMaster): void
+  exit(worker: WorkerHandle, code: number | null, signal: NodeJS.Signals | null): void
+}
+
+/** Its stderr may be open a moment longer than the process lives, ms. */
+const LAST_WORDS_MS = 100
+const STILL_BOOTING_MS = 5_000
+
+export class WorkerHandle {
+  readonly id: number
+  readonly pid: number
+  readonly slot: number
+  readonly generation: number
+  readonly bornAt = performance.now()
+  readonly lastWords: LastWords
+  /** When it is killed if it is still there; ms of performance.now(). */
+  deadline = Infinity
+  /** It asked to be replaced, or was told to go. */
+  reason: LeaveReason | undefined
+  /** What it said of its own failure to boot. */
+  failure: { code: ErrorCode; message: string } | undefined
+  /** Why an address it asked for could not be bound, if so. */
+  bindError: UserError | undefined
+  /** When a boot this silent is worth a line; ms of performance.now(). */
+  warnAt = this.bornAt + STILL_BOOTING_MS
+  /** Why we killed it, if we did. */
+  killedFor: string | undefined
+  #state: State = 'booting'
+  readonly #worker: Worker
+
+  constructor(options: SpawnOptions, events: WorkerEvents) {
+    this.slot = options.init.slot
+    this.generation = options.generation
+    this.#worker = fork(options)
+    const child = this.#worker.process
+    this.id = this.#worker.id
+    this.pid = child.pid ?? 0
+    this.lastWords = new LastWords(options.quiet)
+    child.stderr?.on('data', (chunk: Buffer) => this.lastWords.hear(chunk))
+    child.on('internalMessage', (raw: unknown) => {
+      const message = open<ToMaster>(raw)
+      if (message) events.message(this, message)
+    })
+    // EPIPE, ERR_IPC_CHANNEL_CLOSED: it died while we wrote, and its exit event tells the rest
+    child.on('error', (error) => this.pid === 0 && this.#neverLived(error, events))
+    this.#worker.on('error', () => undefined)
+    child.once('exit', (code, signal) => this.#afterExit(() => events.exit(this, code, signal)))
+  }
+
+  get view(): { id: number; slot: number; generation: number; state: State } {
+    return { id: this.id, slot: this.slot, generation: this.generation, state: this.#state }
+  }
+
+  /** For log events: its pid and slot. */
+  get facts(): { worker: number; slot: number } {
+    return { worker: this.pid, slot: this.slot }
+  }
+
+  get state(): State {
+    return this.#state
+  }
+
+  /** Seconds. */
+  get uptime(): number {
+    return (performance.now() - this.bornAt) / 1000
+  }
+
+  /** Applies the event to the table; the caller does what the returned action says. */
+  advance(event: Event): Action {
+    const [state, action] = step(this.#state, event)
+    this.#state = state
+    return action
+  }
+
+  tell(message: ToWorker, handle?: unknown): void {
+    if (!this.#worker.isConnected()) return
+    // an error is EPIPE or ERR_IPC_CHANNEL_CLOSED: it died meanwhile, which its exit event tells
+    this.#worker.process.send!(seal(message), handle as never, { keepOpen: true }, () => undefined)
+  }
+
+  /** SIGKILL for the worker and everything it started. */
+  kill(): void {
+    sendKill(-this.pid)
+    sendKill(this.pid)
+  }
+
+  /** EAGAIN, EMFILE, ENOMEM: the system gave us no process, and there will be no exit event. */
+  #neverLived(error: Error, events: WorkerEvents): void {
+    this.failure ??= {
+      code: 'NO_PERMISSION',
+      message: `cannot start a worker process: ${error.message}`,
+    }
+    events.exit(this, null, null)
+  }
+
+  /** What it started dies with it, and then its stderr ends: only now are its last words complete. */
+  #afterExit(report: () => void): void {
+    sendKill(-this.pid)
+    const stderr = this.#worker.process.stderr
+    if (!stderr || stderr.readableEnded || stderr.destroyed) return report()
+    let reported = false
+    const once = (): void => {
+      if (reported) return
+      reported = true
+      clearTimeout(timer)
+      report()
+    }
+    const timer = setTimeout(once, LAST_WORDS_MS)
+    stderr.once('close', once)
+  }
+}
+
+const entry = fileURLToPath(new URL('../worker/entry.js', import.meta.url))
+
+function fork({ init, cwd, appArgs, nodeArgs, env }: SpawnOptions): Worker {
+  cluster.setupPrimary({
+    exec: init.file,
+    cwd,
+    args: [...appArgs],
+    execArgv: [...preloads([...nodeArgs, ...typescriptArgs(init.file)]), '--require', entry],
+    stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
+    silent: false,
+  })
+  return inOwnGroup(() =>
+    cluster.fork({
+      ...env,
+      [SLOT_VARIABLE]: String(init.slot),
+      [INIT_VARIABLE]: JSON.stringify(init),
+    }),
+  )
+}
+
+/**
+ * cluster.fork() has no `detached`, so it is added on the way: a worker leads a process group of its own. Then a terminal's
+ * Ctrl-C reaches the master alone, and what a worker started can be killed with it. Should node stop calling
+ * ChildProcess.prototype.spawn, workers stay in our group and kill() reaches the worker only.
+ */
+function inOwnGroup<T>(forkIt: () => T): T {
+  const proto = ChildProcess.prototype as unknown as {
+    spawn: (options: { detached?: boolean }) => unknown
+  }
+  const spawn = proto.spawn
+  proto.spawn = function (options) {
+    return spawn.call(this, { ...options, detached: true })
+  }
+  try {
+    return forkIt()
+  } finally {
+    proto.spawn = spawn
+  }
+}
+
+/** Node runs the main module only after its last --import: imports-done.js is that last one and tells the app loader. */
+function preloads(args: string[]): string[] {
+  const hasImports = `${args.join(' ')} ${process.env['NODE_OPTIONS'] ?? ''}`.includes('--import')
+  return hasImports
+    ? [...args, '--import', new URL('../worker/imports-done.js', import.meta.url).href]
+    : args
+}
+
+/** tsx, for a TypeScript file on a Node that does not strip types itself. */
+function typescriptArgs(file: string): string[] {
+  const stripsTypes = Boolean((process.features as { typescript?: unknown }).typescript)
+  return /\.[mc]?ts$/.test(file) && !stripsTypes ? ['--import', import.meta.resolve('tsx')] : []
+}
+
+/** `target`: a pid, or minus a pid for its process group. */
+function sendKill(target: number): void {
+  if (target === 0 || target === -0) return
+  try {
+    process.kill(target, 'SIGKILL')
+  } catch (error) {
+    // ESRCH: it, or its group, is gone already; EPERM: on macOS, a group of zombies
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'ESRCH' && code !== 'EPERM') throw error
+  }
+}

@@ -1,0 +1,102 @@
+// What a worker is told at its birth, from the settings: pure data. Runs in the master.
+
+import { basename, dirname, extname } from 'node:path'
+import { parseAddress, tryAddress } from '../address.ts'
+import type { Config, StartRequest } from '../config.ts'
+import type { SettingName } from '../settings.ts'
+import type { WorkerInit, WorkerSettings } from '../protocol.ts'
+import type { SpawnOptions } from './worker-handle.ts'
+
+const WORKER_SETTINGS = [
+  'timeout',
+  'gracefulTimeout',
+  'drainIdle',
+  'keepAlive',
+  'headersTimeout',
+  'backlog',
+  'workerConnections',
+  'maxRequests',
+  'maxRequestsJitter',
+  'limitRequestFields',
+  'limitRequestLine',
+  'maxBody',
+  'accessLog',
+  'user',
+  'group',
+] as const satisfies readonly (keyof WorkerSettings)[]
+
+export interface Birth {
+  readonly request: StartRequest
+  readonly config: Config
+  /** Where workers run unless `chdir` says otherwise. */
+  readonly directory: string
+  readonly name: string
+  readonly sockets: 'owned' | 'cluster'
+  readonly accessLogFormat: 'text' | 'json'
+}
+
+export const isExplicit = (config: Config, name: SettingName): boolean =>
+  config.sources[name] !== 'default'
+
+/** Everything WorkerHandle needs to start a worker in `slot`. */
+export function birth(
+  b: Birth,
+  slot: number,
+  mode: WorkerInit['mode'] = 'serve',
+): Omit<SpawnOptions, 'generation' | 'quiet'> {
+  const { settings } = b.config
+  const init: WorkerInit = {
+    mode,
+    slot,
+    title: `supervisor: worker ${slot} [${b.name}]`,
+    file: b.request.file,
+    ...(b.request.exportName === undefined ? {} : { exportName: b.request.exportName }),
+    addresses: settings.bind.map((text) => parseAddress(text)),
+    bindIsExplicit: isExplicit(b.config, 'bind'),
+    sockets: b.sockets,
+    settings: Object.fromEntries(
+      WORKER_SETTINGS.map((key) => [key, settings[key]]),
+    ) as unknown as WorkerSettings,
+    explicit: Object.keys(b.config.sources).filter((key) =>
+      isExplicit(b.config, key as SettingName),
+    ),
+    accessLogFormat: b.accessLogFormat,
+  }
+  return {
+    init,
+    cwd: settings.chdir || b.directory,
+    appArgs: b.request.appArgs,
+    nodeArgs: [`--max-http-header-size=${settings.maxHeaderSize}`, ...settings.nodeArgs],
+    env: { ...portFromBind(b.config), ...threadPool(settings.threads), ...settings.env },
+  }
+}
+
+const threadPool = (threads: number): Record<string, string> =>
+  threads > 0 ? { UV_THREADPOOL_SIZE: String(threads) } : {}
+
+/** An application that listens by itself reads PORT, and perhaps HOST: so `--bind 0.0.0.0:8080` means what it says for it too. */
+function portFromBind(config: Config): Record<string, string> {
+  const [only, ...others] = config.settings.bind.map((text) => tryAddress(text))
+  if (!isExplicit(config, 'bind') || others.length > 0 || only?.type !== 'tcp') return {}
+  return { PORT: String(only.port), HOST: only.host }
+}
+
+const GENERIC = new Set([
+  'app',
+  'index',
+  'server',
+  'main',
+  'start',
+  'src',
+  'dist',
+  'build',
+  'bin',
+  'lib',
+])
+
+/** What to call the application in titles and logs: `hello` for hello.js, and for hello/dist/app.js too. */
+export function appName(file: string): string {
+  let path = file.slice(0, file.length - extname(file).length)
+  while (GENERIC.has(basename(path)) && dirname(path) !== path) path = dirname(path)
+  return basename(path) || 'app'
+}

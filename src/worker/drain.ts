@@ -1,0 +1,182 @@
+// Leaves service without losing a request: stop accepting, finish what is in flight, say `Connection: close`, let the
+// application clean up, disconnect. Runs in every worker; told by the master, by a signal, or by the master's death.
+
+import cluster from 'node:cluster'
+import net from 'node:net'
+import type { Channel } from './channel.ts'
+import { isExempt } from './deadlines.ts'
+import type { DrainMode } from '../protocol.ts'
+import type { Requests } from './requests.ts'
+import type { Servers } from './servers.ts'
+
+/** How often a draining worker looks whether it is done, ms. */
+const LOOK_MS = 20
+/** Requests in flight get this long in a quick stop, or when the master is dead, ms. */
+const QUICK_MS = 500
+/** Without a master, everything is over after this long, whatever the application's own handlers do, ms. */
+const ORPHAN_MS = 800
+/** An application's own SIGTERM handler gets this long after the last request, ms; the master's gracefulTimeout may be shorter. */
+const CLEAN_UP_MS = 10_000
+
+type StopSignal = 'SIGTERM' | 'SIGINT' | 'SIGQUIT'
+type Emit = (event: string, ...args: unknown[]) => boolean
+
+export interface DrainOrder {
+  readonly mode: DrainMode
+  /** How long an idle keep-alive connection is given to speak once more before it is closed. */
+  readonly idleSeconds: number
+}
+
+export interface DrainParts {
+  readonly servers: Servers
+  readonly requests: Requests
+  readonly channel: Channel
+}
+
+export class Drain {
+  #state: 'serving' | 'draining' | 'cleaning-up' | 'disconnecting' = 'serving'
+  #mode: DrainMode = 'graceful'
+  #signal: StopSignal = 'SIGTERM'
+  #idleSince = 0
+  #beganAt = 0
+  readonly #parts: DrainParts
+  readonly #cleanUps: (() => unknown)[] = []
+  readonly #emit: Emit
+
+  constructor(parts: DrainParts) {
+    this.#parts = parts
+    this.#emit = process.emit.bind(process) as Emit
+  }
+
+  /** What the application wants done once its last request is answered. */
+  onCleanUp(cleanUp: () => unknown): void {
+    this.#cleanUps.push(cleanUp)
+  }
+
+  /**
+   * A stop signal starts a drain instead of the application's own handler, which is called when the drain is over:
+   * handlers usually call process.exit(), which would cut requests in flight. Call before the application loads:
+   * node binds process.emit when the first listener of a signal is added.
+   */
+  catchSignals(idleSeconds: number): void {
+    const emit = this.#emit
+    process.emit = ((event: string, ...args: unknown[]) => {
+      if (this.#state === 'serving' && isStopSignal(event)) {
+        this.#signal = event
+        this.#parts.channel.tell({ type: 'retire', reason: 'signal' })
+        this.start({ mode: event === 'SIGTERM' ? 'graceful' : 'quick', idleSeconds })
+        return true
+      }
+      return emit(event, ...args)
+    }) as typeof process.emit
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const)
+      process.on(signal, () => undefined)
+  }
+
+  /** The master died: leave within a second, and take what this worker spawned along. */
+  watchMaster(): void {
+    process.prependListener('disconnect', () => {
+      if (this.#state === 'disconnecting') return
+      cluster.worker!.exitedAfterDisconnect = true // or node:cluster exits this very moment
+      process.on('exit', killGroup)
+      setTimeout(() => process.exit(), ORPHAN_MS)
+      this.start({ mode: 'quick', idleSeconds: 0 })
+    })
+  }
+
+  /** A server that begins to listen while this worker leaves does not get far. */
+  listening(server: net.Server): void {
+    if (this.#state !== 'serving') setImmediate(() => leave(server))
+  }
+
+  start(order: DrainOrder): void {
+    if (this.#state !== 'serving') {
+      if (order.mode === 'quick') this.#mode = 'quick'
+      return
+    }
+    this.#state = 'draining'
+    this.#mode = order.mode
+    this.#beganAt = performance.now()
+    this.#idleSince = this.#beganAt + (order.mode === 'quick' ? 0 : order.idleSeconds * 1000)
+    const { servers, requests, channel } = this.#parts
+    requests.draining = true
+    channel.tell({
+      type: 'draining',
+      requests: requests.inFlight.size,
+      connections: servers.sockets.size,
+    })
+    // one more turn of the loop accepts what the kernel has queued: closing now would reset it
+    setImmediate(() => setImmediate(() => this.#leavePool()))
+  }
+
+  #leavePool(): void {
+    const { servers } = this.#parts
+    for (const server of servers.listening) leave(server)
+    for (const session of servers.sessions) session.close()
+    setInterval(() => this.#look(), LOOK_MS)
+    this.#look()
+  }
+
+  #look(): void {
+    if (this.#state !== 'draining') return
+    const { servers, requests } = this.#parts
+    const now = performance.now()
+    if (this.#mode === 'quick' && now > this.#beganAt + QUICK_MS) servers.closeAll()
+    else if (this.#mode === 'quick' || now >= this.#idleSince) this.#closeIdle()
+    if (requests.inFlight.size === 0 && servers.sockets.size === 0) this.#finish()
+  }
+
+  #closeIdle(): void {
+    const { servers, requests } = this.#parts
+    servers.closeIdle()
+    servers.closeSilent()
+    for (const { res } of requests.inFlight) if (isExempt(res)) res.end()
+    for (const socket of servers.upgraded) socket.destroySoon()
+  }
+
+  #finish(): void {
+    this.#state = 'cleaning-up'
+    void this.#cleanUp().finally(() => this.#disconnect())
+  }
+
+  /** The application's own handlers first; they may well exit by themselves. */
+  async #cleanUp(): Promise<void> {
+    const limit = new Promise((resolve) => setTimeout(resolve, CLEAN_UP_MS))
+    await Promise.race([
+      limit,
+      Promise.allSettled(this.#cleanUps.map(async (cleanUp) => cleanUp())),
+    ])
+    if (process.listenerCount(this.#signal) > 1) {
+      this.#emit(this.#signal, this.#signal)
+      await limit
+    }
+  }
+
+  #disconnect(): void {
+    this.#state = 'disconnecting'
+    if (!process.connected) process.exit()
+    process.once('disconnect', () => process.exit())
+    this.#parts.channel.whenSent(() => cluster.worker!.disconnect())
+  }
+}
+
+const isStopSignal = (event: string): event is StopSignal =>
+  event === 'SIGTERM' || event === 'SIGINT' || event === 'SIGQUIT'
+
+/** Stops accepting but keeps the connections, which http's own close() would cut when idle. Calling close() again stays harmless. */
+function leave(server: net.Server): void {
+  net.Server.prototype.close.call(server)
+  server.close = function (done?: (error?: Error) => void) {
+    if (done) setImmediate(done)
+    return server
+  }
+}
+
+function killGroup(): void {
+  try {
+    process.kill(-process.pid, 'SIGKILL')
+  } catch (error) {
+    // ESRCH: this worker leads no process group, so there is nothing to take along
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}

@@ -1,0 +1,37 @@
+// When this worker is ready, and what it tells the master of the servers that listen. Runs in every worker.
+
+import type net from 'node:net'
+import type { WorkerInit } from '../protocol.ts'
+import type { AppWatch } from './app-loader.ts'
+import type { Channel } from './channel.ts'
+import { describeServer, isWhereAsked } from './listening.ts'
+
+export class Readiness {
+  app: AppWatch | undefined
+  #listening = 0
+  readonly #init: WorkerInit
+  readonly #channel: Channel
+
+  constructor(init: WorkerInit, channel: Channel) {
+    this.#init = init
+    this.#channel = channel
+  }
+
+  /** An application that listens by itself is ready with its first server, an exported one when it has all of --bind. */
+  listening(server: net.Server): void {
+    this.#channel.keepAlive()
+    this.#channel.tell({ type: 'listening', address: describeServer(server) })
+    const wanted = this.app?.addressesServed ?? 0
+    if (++this.#listening >= wanted) this.#channel.tell({ type: 'ready' })
+    if (wanted === 0) this.#checkBind(server)
+  }
+
+  #checkBind(server: net.Server): void {
+    const { slot, bindIsExplicit, addresses } = this.#init
+    if (slot > 0 || !bindIsExplicit || isWhereAsked(server, addresses)) return
+    const { host, port } = describeServer(server)
+    const where = port < 0 ? host : `port ${port}`
+    const text = `--bind has no effect: the application listens by itself, on ${where}`
+    this.#channel.tell({ type: 'notice', text })
+  }
+}

@@ -1,0 +1,64 @@
+// Answers a request in the application's stead: a small text, then the connection ends in a way the client can read.
+// Runs in every worker; used by limits (400, 413, 414, 431) and deadlines (504).
+
+import type net from 'node:net'
+import type { Req, Res } from './requests.ts'
+
+/** How long a refused client may go on sending before its connection is cut, ms. */
+const LINGER_MS = 2_000
+
+/** Sends `status` with `text` and ends the connection. The response must not have begun. */
+export function answer(req: Req, res: Res, status: number, text: string): void {
+  const body = `${text}\n`
+  const headers = {
+    'content-type': 'text/plain; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+  }
+  if (req.httpVersionMajor >= 2) {
+    res.writeHead(status, headers)
+    res.end(body)
+    return
+  }
+  if (!req.complete) linger(req.socket as net.Socket)
+  res.writeHead(status, { ...headers, connection: 'close' })
+  res.end(body)
+}
+
+/**
+ * A close with unread bytes in the kernel is a reset, which can overtake the answer: so half-close, read on for a while, then close.
+ * (nginx calls this lingering_close.)
+ */
+function linger(socket: net.Socket): void {
+  socket.destroySoon = function () {
+    this.end()
+    this.resume()
+    const timer = setTimeout(() => this.destroy(), LINGER_MS)
+    timer.unref()
+    this.once('close', () => clearTimeout(timer))
+  }
+}
+
+/** From now on the application may write to `res` what it likes: nothing is sent and nothing throws. */
+export function swallow(res: Res): void {
+  const chain = function (this: Res): Res {
+    return this
+  }
+  const done = function (this: Res, ...args: unknown[]): Res {
+    const callback = args.find((arg) => typeof arg === 'function') as (() => void) | undefined
+    if (callback) process.nextTick(callback)
+    return this
+  }
+  Object.assign(res, {
+    writeHead: chain,
+    setHeader: chain,
+    appendHeader: chain,
+    setHeaders: chain,
+    removeHeader: () => undefined,
+    flushHeaders: () => undefined,
+    writeContinue: () => undefined,
+    writeProcessing: () => undefined,
+    addTrailers: () => undefined,
+    write: () => true,
+    end: done,
+  })
+}

@@ -1,0 +1,75 @@
+// The servers this worker listens with: settings applied to each, leaving and rejoining the accept pool, closing
+// what is idle. Runs in every worker; told of servers and sockets by requests.ts and listen.ts.
+
+import type http from 'node:http'
+import type net from 'node:net'
+import type { WorkerSettings } from '../protocol.ts'
+
+/** Node's own default; a server that still has it was not tuned by the application. */
+const NODE_KEEP_ALIVE_MS = [5_000, 65_000]
+const NODE_HEADERS_TIMEOUT_MS = 60_000
+
+type Tunable = http.Server & { connectionsCheckingInterval?: number }
+
+const isHttp1 = (server: net.Server): server is Tunable =>
+  'keepAliveTimeout' in server && 'headersTimeout' in server
+
+export class Servers {
+  readonly listening = new Set<net.Server>()
+  readonly sockets = new Set<net.Socket>()
+  readonly sessions = new Set<{ close(): void; destroy(): void }>()
+  /** Sockets that left HTTP by `Upgrade` or CONNECT. */
+  readonly upgraded = new Set<net.Socket>()
+  readonly #settings: WorkerSettings
+  readonly #explicit: ReadonlySet<string>
+
+  constructor(settings: WorkerSettings, explicit: readonly string[]) {
+    this.#settings = settings
+    this.#explicit = new Set(explicit)
+  }
+
+  /** Before the application hears 'listening'. What an operator set wins; else what the application set; else our default. */
+  tune(server: net.Server): void {
+    if (!isHttp1(server)) return
+    const { keepAlive, headersTimeout, limitRequestFields } = this.#settings
+    if (this.#explicit.has('keepAlive') || NODE_KEEP_ALIVE_MS.includes(server.keepAliveTimeout))
+      server.keepAliveTimeout = keepAlive * 1000
+    if (this.#explicit.has('headersTimeout') || server.headersTimeout === NODE_HEADERS_TIMEOUT_MS) {
+      server.headersTimeout = headersTimeout * 1000
+      if (server.requestTimeout > 0 && server.requestTimeout < server.headersTimeout)
+        server.requestTimeout = server.headersTimeout
+    }
+    // Node looks at stale connections only so often (30 s), whatever the timeout says
+    server.connectionsCheckingInterval = Math.min(
+      server.connectionsCheckingInterval ?? 30_000,
+      Math.max(250, server.headersTimeout / 4),
+    )
+    // one above the limit, so that too many can be told from just enough
+    if ((server.maxHeadersCount ?? 2000) === 2000)
+      server.maxHeadersCount = limitRequestFields > 0 ? limitRequestFields + 1 : 0
+  }
+
+  track(socket: net.Socket, onClose: (() => void) | undefined): void {
+    this.sockets.add(socket)
+    socket.once('close', () => {
+      this.sockets.delete(socket)
+      this.upgraded.delete(socket)
+      onClose?.()
+    })
+  }
+
+  /** No request in flight and no request half read, as Node's own parser sees it. HTTP/1 only. */
+  closeIdle(): void {
+    for (const server of this.listening) if (isHttp1(server)) server.closeIdleConnections()
+  }
+
+  /** Connections whose client has not sent a byte: Node does not count them as idle. */
+  closeSilent(): void {
+    for (const socket of this.sockets) if (socket.bytesRead === 0) socket.destroy()
+  }
+
+  closeAll(): void {
+    for (const session of this.sessions) session.destroy()
+    for (const socket of this.sockets) socket.destroy()
+  }
+}
