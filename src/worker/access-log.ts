@@ -4,6 +4,7 @@
 import { createRequire } from 'node:module'
 import type { SonicBoom } from 'sonic-boom'
 import type { Entry } from './requests.ts'
+import { headLength, sentHeader } from './sent-headers.ts'
 
 const BUFFER_BYTES = 4_096
 const FLUSH_MS = 200
@@ -45,11 +46,19 @@ export class AccessLog {
 
 const elapsed = (entry: Entry): number => (performance.now() - entry.startedAt) / 1000
 
+/** Bytes of the body as announced, else as sent (chunks with their frames); null where nobody counted: HTTP/2. */
+function bodyLength({ req, res, sentBefore }: Entry): number | null {
+  const announced = sentHeader(res, 'content-length')
+  if (announced !== undefined) return Number(announced)
+  if (req.httpVersionMajor >= 2) return null
+  return Math.max(0, req.socket.bytesWritten - sentBefore - headLength(res))
+}
+
 /** 499 as nginx has it: the client left before the response began. */
 const statusOf = ({ res }: Entry): number => (res.headersSent ? res.statusCode : 499)
 
 function jsonLine(entry: Entry, slot: number): string {
-  const { req, res } = entry
+  const { req } = entry
   const line = {
     time: new Date().toISOString(),
     event: 'request',
@@ -60,7 +69,7 @@ function jsonLine(entry: Entry, slot: number): string {
     url: req.url,
     version: req.httpVersion,
     status: statusOf(entry),
-    bytes: Number(res.getHeader('content-length') ?? 0) || null,
+    bytes: bodyLength(entry),
     seconds: Math.round(elapsed(entry) * 1e6) / 1e6,
     referer: req.headers.referer ?? null,
     agent: req.headers['user-agent'] ?? null,
@@ -69,9 +78,9 @@ function jsonLine(entry: Entry, slot: number): string {
 }
 
 function combinedLine(entry: Entry): string {
-  const { req, res } = entry
+  const { req } = entry
   const request = `${req.method} ${req.url} HTTP/${req.httpVersion}`
-  const bytes = res.getHeader('content-length') ?? '-'
+  const bytes = bodyLength(entry) ?? '-'
   return (
     `${req.socket?.remoteAddress ?? '-'} - - [${clfTime(new Date())}] "${quoted(request)}" ${statusOf(entry)} ${String(bytes)} ` +
     `"${quoted(req.headers.referer)}" "${quoted(req.headers['user-agent'])}" ${elapsed(entry).toFixed(6)}\n`

@@ -2,6 +2,7 @@
 // to those past their deadline. Runs in every worker.
 
 import { answer, swallow } from './refuse.ts'
+import { sentHeader } from './sent-headers.ts'
 import type { Channel } from './channel.ts'
 import type { Entry, Requests, Res } from './requests.ts'
 
@@ -63,4 +64,4 @@ export class Deadlines {
 
 /** A stream of server-sent events is meant to stay open. */
 export const isExempt = (res: Res): boolean =>
-  res.headersSent && String(res.getHeader('content-type') ?? '').startsWith('text/event-stream')
+  res.headersSent && sentHeader(res, 'content-type')?.startsWith('text/event-stream') === true

@@ -11,6 +11,8 @@ import type { Servers } from './servers.ts'
 
 /** How often a draining worker looks whether it is done, ms. */
 const LOOK_MS = 20
+/** New clients are let in this long at most when a drain begins, ms; a flood must not keep it from beginning. */
+const QUEUE_MS = 500
 /** Requests in flight get this long in a quick stop, or when the master is dead, ms. */
 const QUICK_MS = 500
 /** Without a master, everything is over after this long, whatever the application's own handlers do, ms. */
@@ -18,7 +20,8 @@ const ORPHAN_MS = 800
 /** An application's own SIGTERM handler gets this long after the last request, ms; the master's gracefulTimeout may be shorter. */
 const CLEAN_UP_MS = 10_000
 
-type StopSignal = 'SIGTERM' | 'SIGINT' | 'SIGQUIT'
+const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const
+type StopSignal = (typeof SIGNALS)[number]
 type Emit = (event: string, ...args: unknown[]) => boolean
 
 export interface DrainOrder {
@@ -39,6 +42,7 @@ export class Drain {
   #signal: StopSignal = 'SIGTERM'
   #idleSince = 0
   #beganAt = 0
+  #looking: NodeJS.Timeout | undefined
   readonly #parts: DrainParts
   readonly #cleanUps: (() => unknown)[] = []
   readonly #emit: Emit
@@ -69,8 +73,7 @@ export class Drain {
       }
       return emit(event, ...args)
     }) as typeof process.emit
-    for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const)
-      process.on(signal, () => undefined)
+    for (const signal of SIGNALS) process.on(signal, () => undefined)
   }
 
   /** The master died: leave within a second, and take what this worker spawned along. */
@@ -99,21 +102,30 @@ export class Drain {
     this.#beganAt = performance.now()
     this.#idleSince = this.#beganAt + (order.mode === 'quick' ? 0 : order.idleSeconds * 1000)
     const { servers, requests, channel } = this.#parts
-    requests.draining = true
+    requests.drain()
     channel.tell({
       type: 'draining',
       requests: requests.inFlight.size,
       connections: servers.sockets.size,
     })
-    // one more turn of the loop accepts what the kernel has queued: closing now would reset it
-    setImmediate(() => setImmediate(() => this.#leavePool()))
+    this.#emptyQueue(servers.accepted, 0)
+  }
+
+  /** Closing the socket would reset what waits in its queue, of which libuv accepts one connection in each turn of the loop. */
+  #emptyQueue(accepted: number, quietTurns: number): void {
+    const late = performance.now() > this.#beganAt + QUEUE_MS
+    if (quietTurns === 2 || late || this.#mode === 'quick') return this.#leavePool()
+    setImmediate(() => {
+      const now = this.#parts.servers.accepted
+      this.#emptyQueue(now, now === accepted ? quietTurns + 1 : 0)
+    })
   }
 
   #leavePool(): void {
     const { servers } = this.#parts
     for (const server of servers.listening) leave(server)
     for (const session of servers.sessions) session.close()
-    setInterval(() => this.#look(), LOOK_MS)
+    this.#looking = setInterval(() => this.#look(), LOOK_MS)
     this.#look()
   }
 
@@ -136,20 +148,25 @@ export class Drain {
 
   #finish(): void {
     this.#state = 'cleaning-up'
+    clearInterval(this.#looking)
     void this.#cleanUp().finally(() => this.#disconnect())
   }
 
   /** The application's own handlers first; they may well exit by themselves. */
   async #cleanUp(): Promise<void> {
-    const limit = new Promise((resolve) => setTimeout(resolve, CLEAN_UP_MS))
+    const limit = new Promise((resolve) => setTimeout(resolve, CLEAN_UP_MS).unref())
     await Promise.race([
       limit,
       Promise.allSettled(this.#cleanUps.map(async (cleanUp) => cleanUp())),
     ])
-    if (process.listenerCount(this.#signal) > 1) {
-      this.#emit(this.#signal, this.#signal)
-      await limit
-    }
+    // one listener is ours; people who come from PM2 listen for SIGINT alone
+    const signal = [this.#signal, ...SIGNALS].find((name) => process.listenerCount(name) > 1)
+    if (!signal) return
+    // it may exit by itself, or close what is open and let the empty loop be its end, as it would without us
+    const idle = new Promise((resolve) => process.once('beforeExit', resolve))
+    process.channel?.unref()
+    this.#emit(signal, signal)
+    await Promise.race([limit, idle])
   }
 
   #disconnect(): void {
@@ -161,7 +178,7 @@ export class Drain {
 }
 
 const isStopSignal = (event: string): event is StopSignal =>
-  event === 'SIGTERM' || event === 'SIGINT' || event === 'SIGQUIT'
+  SIGNALS.some((signal) => signal === event)
 
 /** Stops accepting but keeps the connections, which http's own close() would cut when idle. Calling close() again stays harmless. */
 function leave(server: net.Server): void {

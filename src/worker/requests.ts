@@ -2,7 +2,7 @@
 // Owns the one hook on node's servers: `emit` of net.Server, which http, https and http2 servers all inherit.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import net from 'node:net'
+import net, { type Socket } from 'node:net'
 import type {
   Http2ServerRequest,
   Http2ServerResponse,
@@ -20,6 +20,8 @@ export interface Entry {
   readonly req: Req
   readonly res: Res
   readonly startedAt: number
+  /** Bytes its connection had sent before it; HTTP/1 only. */
+  readonly sentBefore: number
   state: 'running' | 'timed-out'
 }
 
@@ -49,6 +51,12 @@ export class Requests {
     this.#settings = settings
   }
 
+  /** From now on, also for the requests in flight whose response has not begun. */
+  drain(): void {
+    this.draining = true
+    for (const { res } of this.inFlight) if (!res.headersSent) sayGoodbye(res, true)
+  }
+
   /** Patches net.Server.prototype.emit. Call once, before the application loads. */
   hook(hooks: RequestHooks): void {
     this.#hooks = hooks
@@ -76,7 +84,13 @@ export class Requests {
     if (this.#expected.has(res)) return true
     if (this.draining || this.#settings.keepAlive === 0) sayGoodbye(res, this.draining)
     if (this.#hooks.refuse(req, res)) return false
-    const entry: Entry = { req, res, startedAt: performance.now(), state: 'running' }
+    const entry: Entry = {
+      req,
+      res,
+      startedAt: performance.now(),
+      sentBefore: (req.socket as Socket | null)?.bytesWritten ?? 0,
+      state: 'running',
+    }
     this.inFlight.add(entry)
     res.on('close', () => {
       this.inFlight.delete(entry)

@@ -49,7 +49,11 @@ export class Servers {
       server.maxHeadersCount = limitRequestFields > 0 ? limitRequestFields + 1 : 0
   }
 
+  /** Connections so far. */
+  accepted = 0
+
   track(socket: net.Socket, onClose: (() => void) | undefined): void {
+    this.accepted++
     this.sockets.add(socket)
     socket.once('close', () => {
       this.sockets.delete(socket)
