@@ -44,7 +44,8 @@ export function plan(input: PlanInput): Plan {
   let room = roomForReplacements(input)
   for (let slot = 0; slot < input.target; slot++) {
     const { fresh, stale } = occupants(input, slot)
-    if (fresh.some((w) => w.state === 'ready')) retire.push(...stale.map((w) => w.id))
+    const superfluous = fresh.some((w) => w.state === 'ready') ? stale : stale.slice(1)
+    retire.push(...superfluous.map((w) => w.id))
     if (fresh.length > 0 || (stale.length > 0 && room < 1)) continue
     const notBefore = input.notBefore.get(slot) ?? 0
     if (notBefore > input.now) wakeAt = Math.min(wakeAt, notBefore)
@@ -62,8 +63,12 @@ function occupants(
 ): { fresh: WorkerView[]; stale: WorkerView[] } {
   const here = workers.filter((w) => w.slot === slot && isServing(w.state))
   const isFresh = (w: WorkerView): boolean => w.generation >= oldest && !w.leaving
-  return { fresh: here.filter(isFresh), stale: here.filter((w) => !isFresh(w)) }
+  return { fresh: here.filter(isFresh), stale: here.filter((w) => !isFresh(w)).sort(bestFirst) }
 }
+
+/** Reloads that overtake each other leave several stale workers in a slot: one is enough to serve, a ready one and the newest. */
+const bestFirst = (a: WorkerView, b: WorkerView): number =>
+  Number(b.state === 'ready') - Number(a.state === 'ready') || b.generation - a.generation
 
 /** Replacements that may boot now: `surge` above the target, those still draining included. */
 function roomForReplacements({ workers, target, surge }: PlanInput): number {
