@@ -1,0 +1,195 @@
+// The README and docs/ are promises too: every command is run, every piece of code type-checked, every table compared.
+// How a page says what is to happen is in docs/contributing.md.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import ts from 'typescript'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { knownFlags } from '../src/argv.ts'
+import { events } from '../src/events.ts'
+import { isSettingName, settingRow } from '../src/settings.ts'
+import {
+  allPages,
+  anchorsOf,
+  checkout,
+  codeIn,
+  linksOf,
+  readPage,
+  tableRows,
+  type Block,
+  type Page,
+} from './helpers/pages.ts'
+import { newProject, Walkthrough } from './helpers/walkthrough.ts'
+
+const pages = allPages()
+const blocks = pages.flatMap((page) => page.blocks)
+const isRun = ({ notRun }: Block): boolean => notRun === undefined
+const page = (path: string): Page => pages.find((one) => one.path === path) ?? readPage(path)
+
+describe('a walk through the page does what it shows', () => {
+  const shows = ({ blocks }: Page): boolean => blocks.some((b) => b.language === 'console')
+  const walks = pages.filter(shows).map(({ path }) => path)
+
+  test('the README and the pages for users show commands', () => {
+    expect(walks).toEqual(
+      expect.arrayContaining(['README.md', 'docs/getting-started.md', 'docs/signals.md']),
+    )
+  })
+
+  test.each(walks)(
+    '%s',
+    async (path) => {
+      const walk = await Walkthrough.begin({ onTestFinished })
+      for (const block of page(path).blocks.filter(isRun)) {
+        await walk.follow(block).catch((error: unknown) => {
+          throw new Error(`${block.place}: ${(error as Error).message}`, { cause: error })
+        })
+      }
+      await walk.end()
+    },
+    120_000,
+  )
+})
+
+describe('blocks', () => {
+  test('are of the languages that the tests understand', () => {
+    const languages = ['console', 'text', 'js', 'ts', 'diff', 'ini', 'dockerfile']
+    const others = blocks.filter(({ language }) => !languages.includes(language))
+    expect(others.map(({ place }) => place)).toEqual([])
+  })
+
+  test('are left out of the walk for known reasons only, and only commands are', () => {
+    const reasons = [
+      'it would run this very test',
+      'it needs the registry',
+      'it rebuilds what the tests use',
+      'it changes or judges the whole checkout',
+    ]
+    for (const { place, language, notRun } of blocks.filter((block) => !isRun(block)))
+      expect({ place, language, known: reasons.includes(notRun!) }).toEqual({
+        place,
+        language: 'console',
+        known: true,
+      })
+  })
+
+  test('of JavaScript and TypeScript are type-checked against the package', () => {
+    const code = blocks.filter(({ language }) => language === 'js' || language === 'ts')
+    expect(code.length).toBeGreaterThan(5)
+    expect(typeErrors(code)).toEqual([])
+  })
+
+  test("of Gunicorn's command lines change the program and the app alone", () => {
+    const pairs = blocks.filter(({ language }) => language === 'diff').flatMap(pairsOf)
+    expect(pairs.length).toBeGreaterThan(5)
+    for (const { theirs, ours } of pairs) expect(ours).toBe(asOurs(theirs))
+  })
+})
+
+describe('what pages name exists', () => {
+  test.each(pages.map(({ path }) => path))('links and anchors of %s', (path) => {
+    for (const link of linksOf(page(path))) {
+      const [file = '', anchor] = link.split('#')
+      const target = file === '' ? path : join(dirname(path), file)
+      expect(existsSync(checkout + target), `${link} in ${path}`).toBe(true)
+      if (anchor) expect(anchorsOf(readPage(target)), `${link} in ${path}`).toContain(anchor)
+    }
+  })
+
+  test.each(pages.map(({ path }) => path))('flags and commands of %s', (path) => {
+    // Those of node, npm and vitest.
+    const others = ['--require', '--no-save', '--prefix', '--omit', '--max-old-space-size']
+    const known = new Set([...knownFlags(), ...others, '--inspect', '--cpu-prof'])
+    const code = [...codeIn(page(path).text), ...page(path).blocks.flatMap(({ lines }) => lines)]
+    const flags = code.flatMap((text) => text.match(/(?<![\w-])--[a-z][\w-]*/g) ?? [])
+    const refused = page(path).blocks.flatMap(({ lines }) =>
+      lines.flatMap((line) => /^supervisor: (--\S+) is not a known flag/.exec(line)?.[1] ?? []),
+    )
+    expect(flags.filter((flag) => !known.has(flag) && !refused.includes(flag))).toEqual([])
+    const commands = code.flatMap((text) => /\bsupervisor ([a-z]+)\b/.exec(text)?.[1] ?? [])
+    expect(commands.filter((word) => !['start', 'check', 'config'].includes(word))).toEqual([])
+  })
+
+  test('architecture.md begins with where everything is, and every file is there', () => {
+    const { text } = page('docs/architecture.md')
+    expect(text).toMatch(/^# Architecture\n\n## Where is \.\.\.\?\n/)
+    const rows = tableRows(page('docs/architecture.md')).slice(1)
+    expect(rows.length).toBeGreaterThan(30)
+    const files = rows.flatMap(([, cell = '']) => codeIn(cell))
+    expect(files.filter((file) => !existsSync(checkout + file))).toEqual([])
+    expect(rows.filter(([, cell = '']) => codeIn(cell).length === 0)).toEqual([])
+  })
+})
+
+describe('tables are those of the code', () => {
+  test('signals.md has every signal that the master obeys', () => {
+    const source = readFileSync(join(checkout, 'src/master/signals.ts'), 'utf8')
+    const signals = [...source.matchAll(/^ {2}SIG(\w+): '/gm)].map((match) => match[1])
+    expect(signals.length).toBeGreaterThan(5)
+    const cells = tableRows(page('docs/signals.md')).flatMap(([first = '']) => codeIn(first))
+    expect(cells).toEqual(expect.arrayContaining(signals))
+  })
+
+  test('logs.md has every event, with its level', () => {
+    const rows = tableRows(page('docs/logs.md')).slice(1)
+    const shown = rows.map(([name = '', level = '']) => [codeIn(name)[0], level])
+    expect(shown.sort()).toEqual(
+      Object.entries(events)
+        .map(([name, row]) => [name, row.level])
+        .sort(),
+    )
+  })
+
+  test('timeouts.md has the defaults', () => {
+    const rows = tableRows(page('docs/timeouts.md')).slice(1)
+    expect(rows.length).toBeGreaterThan(5)
+    for (const [cell = '', shown = ''] of rows) {
+      const name = codeIn(cell)[0] ?? ''
+      if (!isSettingName(name)) throw new Error(`${name} is not a setting`)
+      expect([name, shown]).toEqual([name, String(settingRow(name).default)])
+    }
+  })
+})
+
+/** `README.md:90: Type 'string' is not assignable ...` for everything that tsc finds in the blocks. */
+function typeErrors(code: readonly Block[]): string[] {
+  const dir = newProject({ onTestFinished })
+  const files = new Map(
+    code.map((block, index) => {
+      const file = join(dir, `${index}.${block.language === 'ts' ? 'mts' : 'mjs'}`)
+      writeFileSync(file, block.lines.join('\n'))
+      return [file, block.place]
+    }),
+  )
+  const program = ts.createProgram([...files.keys()], {
+    target: ts.ScriptTarget.ES2022,
+    module: ts.ModuleKind.NodeNext,
+    strict: true,
+    // The handlers of the examples are JavaScript: their parameters have no types.
+    noImplicitAny: false,
+    allowJs: true,
+    checkJs: true,
+    noEmit: true,
+    skipLibCheck: true,
+    types: ['node'],
+    typeRoots: [join(dir, 'node_modules', '@types')],
+  })
+  return ts.getPreEmitDiagnostics(program).map(({ file, messageText }) => {
+    const place = files.get(file?.fileName ?? '') ?? file?.fileName
+    return `${place}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`
+  })
+}
+
+/** Each removed line with the added one that follows it. */
+const pairsOf = ({ lines }: Block): { theirs: string; ours: string }[] =>
+  lines.flatMap((line, index) =>
+    line.startsWith('- ')
+      ? [{ theirs: line.slice(2), ours: (lines[index + 1] ?? '').slice(2) }]
+      : [],
+  )
+
+/** With our program, our app and our settings file for theirs; nothing else changes. */
+const asOurs = (line: string): string =>
+  line
+    .replace(/\bgunicorn /, 'supervisor start ')
+    .replace(/(?<= )[\w.]+:\w+(?= |$)/g, (app) => (/^[\d.]+:\d+$/.test(app) ? app : 'api.js:app'))
+    .replace(/(?<= )gunicorn_config\.py\b/, 'supervisor.config.ts')
