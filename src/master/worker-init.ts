@@ -38,6 +38,10 @@ export interface Birth {
 export const isExplicit = (config: Config, name: SettingName): boolean =>
   config.sources[name] !== 'default'
 
+/** Not PORT and HOST, which are there for many programs. */
+const saysBind = (config: Config): boolean =>
+  isExplicit(config, 'bind') && !/^(PORT|HOST)/.test(config.sources.bind)
+
 /** Everything WorkerHandle needs to start a worker in `slot`. */
 export function birth(
   b: Birth,
@@ -52,7 +56,7 @@ export function birth(
     file: b.request.file,
     ...(b.request.exportName === undefined ? {} : { exportName: b.request.exportName }),
     addresses: settings.bind.map((text) => parseAddress(text)),
-    bindIsExplicit: isExplicit(b.config, 'bind'),
+    bindIsExplicit: saysBind(b.config),
     sockets: b.sockets,
     settings: Object.fromEntries(
       WORKER_SETTINGS.map((key) => [key, settings[key]]),

@@ -6,9 +6,13 @@ import type { AppWatch } from './app-loader.ts'
 import type { Channel } from './channel.ts'
 import { describeServer, isWhereAsked } from './listening.ts'
 
+/** So long after its first server may an application listen where `--bind` says, ms. */
+const BIND_PATIENCE_MS = 1_000
+
 export class Readiness {
   app: AppWatch | undefined
   #listening = 0
+  #bind: 'unknown' | 'waiting' | 'heeded' = 'unknown'
   readonly #init: WorkerInit
   readonly #channel: Channel
 
@@ -26,12 +30,19 @@ export class Readiness {
     if (wanted === 0) this.#checkBind(server)
   }
 
+  /** An application may listen on several addresses: only after a while is it clear that none of them is the one asked for. */
   #checkBind(server: net.Server): void {
     const { slot, bindIsExplicit, addresses } = this.#init
-    if (slot > 0 || !bindIsExplicit || isWhereAsked(server, addresses)) return
+    if (slot > 0 || !bindIsExplicit) return
+    if (isWhereAsked(server, addresses)) this.#bind = 'heeded'
+    if (this.#bind !== 'unknown') return
+    this.#bind = 'waiting'
     const { host, port } = describeServer(server)
     const where = port < 0 ? host : `port ${port}`
     const text = `--bind has no effect: the application listens by itself, on ${where}`
-    this.#channel.tell({ type: 'notice', text })
+    const tell = (): void => {
+      if (this.#bind === 'waiting') this.#channel.tell({ type: 'notice', text })
+    }
+    setTimeout(tell, BIND_PATIENCE_MS).unref()
   }
 }
