@@ -4,7 +4,7 @@
 const LINES = 20
 const BYTES = 4_096
 /** A worker told to be quiet is heard after this long all the same, ms: it may be explaining why it hangs. */
-const QUIET_MS = 1_000
+const QUIET_MS = 3_000
 
 export class LastWords {
   #tail = Buffer.alloc(0)

@@ -116,7 +116,7 @@ export class Master {
 
   #spawn(slot: number): void {
     const { config, generation } = this.#roll
-    const quiet = this.#phase.step === 'starting' && slot > 0
+    const quiet = this.#phase.step === 'starting'
     this.#crew.spawn(
       { ...birth({ ...this.#o.birth, config }, slot), generation, quiet },
       config.settings,

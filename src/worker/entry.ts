@@ -104,6 +104,7 @@ function hooks(init: WorkerInit, parts: Parts): RequestHooks {
     ended: accessLog ? (entry) => accessLog.write(entry) : undefined,
     connected: pool ? () => pool.connected() : undefined,
     disconnected: pool ? () => pool.disconnected() : undefined,
+    failed: (error) => tellBindError(channel, error),
     listening(server) {
       drain.listening(server)
       // some applications listen for a moment, to find a free port
@@ -111,6 +112,20 @@ function hooks(init: WorkerInit, parts: Parts): RequestHooks {
     },
   }
 }
+
+/** With sockets of our own the master knows; from the stock cluster it hears only through us. The application may yet cope with it. */
+function tellBindError(channel: Channel, error: NodeJS.ErrnoException): void {
+  const { syscall, code, address, port } = error as BindError
+  if (syscall !== 'bind' && syscall !== 'listen') return
+  const where = port === undefined ? `unix:${address}` : `${address ?? '*'}:${port}`
+  const inUse = code === 'EADDRINUSE'
+  const message = inUse
+    ? `Connection in use: cannot listen on ${where}: another process has it (EADDRINUSE); stop that process, or pass another --bind`
+    : `cannot listen on ${where}: ${code}`
+  channel.tell({ type: 'failed', code: inUse ? 'ADDRESS_IN_USE' : 'CANNOT_LISTEN', message })
+}
+
+type BindError = NodeJS.ErrnoException & { address?: string; port?: number }
 
 /** Not the same number for every worker, or all of them would be replaced in one go. 0: for ever. */
 const requestsToServe = (s: WorkerInit['settings']): number =>

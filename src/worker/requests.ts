@@ -35,6 +35,8 @@ export interface RequestHooks {
   connected: (() => void) | undefined
   disconnected: (() => void) | undefined
   listening(server: net.Server): void
+  /** A server's 'error' event: most often it could not listen. */
+  failed(error: NodeJS.ErrnoException): void
 }
 
 export class Requests {
@@ -112,6 +114,8 @@ export class Requests {
       case 'close':
         this.#servers.listening.delete(server)
         return
+      case 'error':
+        return this.#hooks.failed(a as NodeJS.ErrnoException)
       case 'session':
         return this.#session(a as Http2Session)
       case 'upgrade':
