@@ -67,6 +67,7 @@ export class Crew {
   /** It is gone: out of the books. */
   bury(worker: WorkerHandle): void {
     worker.advance('exit')
+    worker.lastWords.release()
     this.#workers.delete(worker)
   }
 

@@ -8,33 +8,36 @@ const QUIET_MS = 3_000
 
 export class LastWords {
   #tail = Buffer.alloc(0)
-  #held: Buffer[] | undefined
+  #mode: 'through' | 'held' | 'dropped' = 'through'
+  #held: Buffer[] = []
   #timer: NodeJS.Timeout | undefined
 
+  /** `quiet`: held back until release(). */
   constructor(quiet: boolean) {
     if (!quiet) return
-    this.#held = []
+    this.#mode = 'held'
     this.#timer = setTimeout(() => this.release(), QUIET_MS)
   }
 
   hear(chunk: Buffer): void {
     this.#tail = Buffer.concat([this.#tail, chunk]).subarray(-BYTES)
-    if (this.#held) this.#held.push(chunk)
-    else process.stderr.write(chunk)
+    if (this.#mode === 'held') this.#held.push(chunk)
+    else if (this.#mode === 'through') process.stderr.write(chunk)
   }
 
-  /** From now on, and for what was held back: straight through. */
+  /** What was held back is passed on, and from now on everything at once. */
   release(): void {
+    if (this.#mode !== 'held') return
     clearTimeout(this.#timer)
-    const held = this.#held
-    this.#held = undefined
-    for (const chunk of held ?? []) process.stderr.write(chunk)
+    this.#mode = 'through'
+    for (const chunk of this.#held.splice(0)) process.stderr.write(chunk)
   }
 
-  /** What was held back was said by another worker already. */
+  /** What is held back was said by another worker already. */
   discard(): void {
-    if (!this.#held) return
+    if (this.#mode !== 'held') return
     clearTimeout(this.#timer)
+    this.#mode = 'dropped'
     this.#held = []
   }
 

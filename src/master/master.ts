@@ -19,6 +19,7 @@ import type { Exit, Input, MasterOptions, Phase } from './inputs.ts'
 
 /** Workers above the target while one is being replaced. */
 const SURGE = 1
+const ECANCELED = -125
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 export class Master {
@@ -241,6 +242,8 @@ export class Master {
   }
 
   #giveSocket(worker: WorkerHandle, seq: number, query: ListenQuery): void {
+    if (this.#phase.step === 'stopping')
+      return worker.tell({ type: 'socket', seq, errno: ECANCELED })
     this.#sockets.take(query, worker.id, (errno, handle) => {
       if (!handle) worker.bindError = bindError(query, errno)
       worker.tell({ type: 'socket', seq, errno }, handle)

@@ -9,7 +9,7 @@ export class Channel {
   #waiting = new Map<number, SocketReply>()
   #seq = 0
   #sending = 0
-  #drained: (() => void) | undefined
+  #whenQuiet: (() => void) | undefined
   readonly #send: NonNullable<typeof process.send>
   /** Called with everything the master says that is not the reply to a question. */
   onMessage: (message: Exclude<ToWorker, { type: 'socket' }>) => unknown = () => undefined
@@ -30,7 +30,8 @@ export class Channel {
     this.#sending++
     this.#send(seal(message), undefined, undefined, () => {
       // an error here is EPIPE or ERR_IPC_CHANNEL_CLOSED: the master is gone, 'disconnect' tells so as well
-      if (--this.#sending === 0) this.#drained?.()
+      this.#sending--
+      this.#tellIfQuiet()
     })
   }
 
@@ -46,15 +47,20 @@ export class Channel {
     process.channel?.ref()
   }
 
-  /** Calls back when everything told has left this process. */
-  whenSent(done: () => void): void {
-    if (this.#sending === 0) done()
-    else this.#drained = done
+  /** Calls back when everything told has left this process, and everything asked is answered: only then may it disconnect. */
+  whenQuiet(done: () => void): void {
+    this.#whenQuiet = done
+    this.#tellIfQuiet()
+  }
+
+  #tellIfQuiet(): void {
+    if (this.#sending === 0 && this.#waiting.size === 0) this.#whenQuiet?.()
   }
 
   #deliver(seq: number, errno: number, handle: unknown): void {
     const reply = this.#waiting.get(seq)
     this.#waiting.delete(seq)
     reply?.(errno, handle)
+    this.#tellIfQuiet()
   }
 }

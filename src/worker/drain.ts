@@ -173,7 +173,7 @@ export class Drain {
     this.#state = 'disconnecting'
     if (!process.connected) process.exit()
     process.once('disconnect', () => process.exit())
-    this.#parts.channel.whenSent(() => cluster.worker!.disconnect())
+    this.#parts.channel.whenQuiet(() => cluster.worker!.disconnect())
   }
 }
 

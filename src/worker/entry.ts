@@ -57,10 +57,7 @@ function ownSockets(
   { settings }: WorkerInit,
   { channel, requests }: Pick<Parts, 'channel' | 'requests'>,
 ): void {
-  if (canOwnSockets())
-    adoptSockets(channel, settings.backlog, (query) => {
-      if (!requests.draining) channel.tell({ type: 'unlisten', query })
-    })
+  if (canOwnSockets()) adoptSockets(channel, settings.backlog, () => requests.draining)
   else
     channel.tell({
       type: 'notice',
@@ -135,7 +132,7 @@ const requestsToServe = (s: WorkerInit['settings']): number =>
 function check(init: WorkerInit, channel: Channel): void {
   pretendToListen(() => {
     channel.tell({ type: 'loaded' })
-    channel.whenSent(() => process.exit(0))
+    channel.whenQuiet(() => process.exit(0))
   })
   load(init, channel)
 }
@@ -154,7 +151,7 @@ function load(init: WorkerInit, channel: Channel): AppWatch {
 /** The application can't be served: says why and ends with the status that means so. */
 function giveUp(channel: Channel, error: Pick<UserError, 'code' | 'message'>): void {
   channel.tell({ type: 'failed', code: error.code, message: error.message })
-  channel.whenSent(() =>
+  channel.whenQuiet(() =>
     process.exit(error.code === 'APP_NOT_FOUND' ? EXIT_APP_NOT_FOUND : EXIT_APP_FAILED),
   )
 }

@@ -46,17 +46,15 @@ export function watchListen(channel: Channel): void {
 }
 
 /** Replaces cluster._getServer: TCP and unix sockets come from the master, UDP stays with the stock cluster. */
-export function adoptSockets(
-  channel: Channel,
-  backlog: number,
-  onClose: (query: ListenQuery) => void,
-): void {
+export function adoptSockets(channel: Channel, backlog: number, isLeaving: () => boolean): void {
   const internals = cluster as ClusterInternals
   const stock = internals._getServer!
   internals._getServer = function (server, raw, done) {
     if (typeof raw.addressType === 'string') return stock.call(this, server, raw, done)
     const query = number(raw)
     channel.askForSocket(query, (errno, handle) => {
+      // an application that is on its way out need not know
+      if (isLeaving()) return (handle as Handle | undefined)?.close()
       if (!handle) {
         taken.get(keyOf(query))?.delete(query.index)
         return done(errno, null)
@@ -64,7 +62,9 @@ export function adoptSockets(
       queries.set(server, query)
       done(
         0,
-        watched(handle as Handle, backlog, () => onClose(query)),
+        watched(handle as Handle, backlog, () => {
+          if (!isLeaving()) channel.tell({ type: 'unlisten', query })
+        }),
       )
     })
     server.once(
