@@ -40,7 +40,8 @@ export class Drain {
   #state: 'serving' | 'draining' | 'cleaning-up' | 'disconnecting' = 'serving'
   #mode: DrainMode = 'graceful'
   #signal: StopSignal = 'SIGTERM'
-  #idleSince = 0
+  #patience = 0
+  #idleUntil = Infinity
   #beganAt = 0
   #looking: NodeJS.Timeout | undefined
   readonly #parts: DrainParts
@@ -100,7 +101,7 @@ export class Drain {
     this.#state = 'draining'
     this.#mode = order.mode
     this.#beganAt = performance.now()
-    this.#idleSince = this.#beganAt + (order.mode === 'quick' ? 0 : order.idleSeconds * 1000)
+    this.#patience = order.idleSeconds * 1000
     const { servers, requests, channel } = this.#parts
     requests.drain()
     channel.tell({
@@ -123,6 +124,8 @@ export class Drain {
 
   #leavePool(): void {
     const { servers } = this.#parts
+    // from here on: whoever was let in last has the whole time to say something
+    this.#idleUntil = performance.now() + this.#patience
     for (const server of servers.listening) leave(server)
     for (const session of servers.sessions) session.close()
     this.#looking = setInterval(() => this.#look(), LOOK_MS)
@@ -134,7 +137,7 @@ export class Drain {
     const { servers, requests } = this.#parts
     const now = performance.now()
     if (this.#mode === 'quick' && now > this.#beganAt + QUICK_MS) servers.closeAll()
-    else if (this.#mode === 'quick' || now >= this.#idleSince) this.#closeIdle()
+    else if (this.#mode === 'quick' || now >= this.#idleUntil) this.#closeIdle()
     if (requests.inFlight.size === 0 && servers.sockets.size === 0) this.#finish()
   }
 
