@@ -161,7 +161,8 @@ test.concurrent("--node-args are the workers' own", async (t) => {
     heap_size_limit: number
   }>()
   expect(gc).toBe('function')
-  expect(heap_size_limit).toBeLessThan(200 * 2 ** 20)
+  // the young generation comes on top, three times as much on Node 24; the default would be gigabytes
+  expect(heap_size_limit).toBeLessThan(500 * 2 ** 20)
 })
 
 test.concurrent('a bad flag in --node-args ends the start with what node says of it', async (t) => {
