@@ -77,6 +77,12 @@ const failing: Record<string, Failing> = {
     stderr: /Error: thrown while the app was loaded/g,
     says: /failed to boot|thrown/,
   },
+  'throws in all workers at the same moment': {
+    app: 'throws-together.js',
+    exit: 3,
+    stderr: /Error: thrown by all at once/g,
+    says: /failed to boot|thrown/,
+  },
   'leaves a rejection unhandled': {
     alone: true,
     app: 'reject-at-boot.js',

@@ -1,10 +1,12 @@
-// A worker that ends unasked: what the log says of it, who takes its place and when, and who notices nothing.
+// A worker that ends unasked: what the log says of it, who takes its place and when, and who notices nothing. And a
+// master that does.
 import { readdirSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { request } from './helpers/client.ts'
 import { isAlive, zombieChildrenOf } from './helpers/process.ts'
 import { startServer, type LogLine } from './helpers/server.ts'
 import { until } from './helpers/until.ts'
-import { clientOfEach, slotsBooted } from './helpers/workers.ts'
+import { clientOfEach, grandchildrenOf, slotsBooted } from './helpers/workers.ts'
 
 /** A request that its worker does not survive: the client sees the connection break. */
 const fatal = async (answer: Promise<unknown>): Promise<void> => {
@@ -194,3 +196,19 @@ test('a hundred crashes leave no zombie and no open file, use each slot again an
 
 const openFilesOf = (pid: number): number =>
   process.platform === 'linux' ? readdirSync(`/proc/${pid}/fd`).length : 0
+
+describe.each(['owned', 'cluster'])('when the master is killed (sockets: %s)', (sockets) => {
+  test('workers and what they started end within a second, and the port is free', async (t) => {
+    const server = await startServer(t, 'grandchild.js', '--workers', '2', '--sockets', sockets)
+    const { url } = server
+    const family = [...(await grandchildrenOf(server, 2)), ...server.pids()]
+    expect(family.filter(isAlive)).toHaveLength(4)
+    const never = server.get('/never').catch((error: NodeJS.ErrnoException) => error.code)
+    const killedAt = performance.now()
+    server.signal('SIGKILL')
+    await until('all of them are gone', () => family.filter(isAlive).length === 0)
+    expect(performance.now() - killedAt).toBeLessThan(1_500)
+    expect(await never).toMatch(/ECONNRE(SET|FUSED)/)
+    await expect(request(url, '/')).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+  })
+})

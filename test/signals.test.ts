@@ -78,12 +78,15 @@ describe.concurrent('Ctrl-C', () => {
   })
 
   test('under npm, which passes on what the terminal sends as well, is handled once: exit 0', async (t) => {
-    const options = { cli: npmLike, env: { REAL_CLI: cli } }
-    const server = await startServer(t, 'hello.js', '--workers', '2', options)
+    const server = await startServer(t, 'hello.js', '--workers', '2', {
+      command: [process.execPath, npmLike, process.execPath, cli],
+    })
+    const group = groupOf(server.pid)!
+    expect(group, 'the server is a child of what leads the group').not.toBe(server.pid)
     const slow = server.get('/slow?ms=300')
     await server.prints(/request started/)
     const workers = server.pids()
-    process.kill(-server.pid, 'SIGINT')
+    process.kill(-group, 'SIGINT')
     expect((await slow).text).toBe('done')
     expect(await server.exit()).toMatchObject({ code: 0, signal: null })
     expect(workers.filter(isAlive)).toEqual([])

@@ -1,6 +1,13 @@
 // Where it listens, and that it goes on listening there: unix sockets, inherited descriptors, several addresses.
 import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs'
+import {
+  existsSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -268,6 +275,21 @@ test.concurrent(
     expect((await request(app!, '/')).text).toBe('hello')
   },
 )
+
+test.concurrent('a reload frees the port that the new code does not listen on', async (t) => {
+  const code = (ports: number): string => `
+    const { createServer } = require('node:http')
+    const { handler } = require('${fixtures}/routes.js')
+    for (let n = 0; n < ${ports}; n++) createServer(handler).listen(0, '127.0.0.1')
+  `
+  const cwd = tempDir(t, { 'app.js': code(2) })
+  const server = await startServer(t, 'app.js', '--workers', '2', { cwd, bind: false })
+  const [first, second] = await server.logTimes(/^Listening at/, 2).then(() => server.urls)
+  writeFileSync(join(cwd, 'app.js'), code(1))
+  await replaced['after a reload']!(server)
+  expect((await request(first!, '/')).text).toBe('hello')
+  await expect(request(second!, '/')).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+})
 
 describe.concurrent('--sockets cluster', () => {
   test('serves, survives the death of a worker, reloads and stops', async (t) => {

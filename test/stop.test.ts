@@ -1,12 +1,11 @@
 // The end of a server: who is let finish, who is cut off and when, what the exit status says, and what is left: nothing.
 import net from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { keepAliveClient, RawClient, request } from './helpers/client.ts'
+import { keepAliveClient, RawClient } from './helpers/client.ts'
 import { isAlive } from './helpers/process.ts'
 import { spawnServer, startServer, type Server } from './helpers/server.ts'
 import { until } from './helpers/until.ts'
-
-const modes = describe.each(['owned', 'cluster'])
+import { grandchildrenOf } from './helpers/workers.ts'
 
 /** Waits until the server has told `times` clients' requests to its app. */
 const inFlight = (server: Server, times = 1): Promise<unknown> =>
@@ -26,7 +25,7 @@ const brokenOff = (answer: Promise<unknown>): Promise<void> => {
 
 const leftovers = (server: Server): number[] => server.allPids().filter(isAlive)
 
-modes('SIGTERM (sockets: %s)', { concurrent: true }, (sockets) => {
+describe.each(['owned', 'cluster'])('SIGTERM (sockets: %s)', { concurrent: true }, (sockets) => {
   const flags = ['--sockets', sockets, '--workers', '2']
   const rounds = sockets === 'owned' ? 20 : 4
 
@@ -65,15 +64,9 @@ modes('SIGTERM (sockets: %s)', { concurrent: true }, (sockets) => {
     await server.log(/^Worker exiting \(pid: \d+\): 1 request and \d+ connections? left to finish/)
     expect((await slow).text).toBe('done')
     expect(await server.exit()).toMatchObject({ code: 0 })
-    expect(server.lines.map(({ event }) => event)).toEqual(
-      expect.arrayContaining([
-        'handlingSignal',
-        'stopping',
-        'workerExiting',
-        'workerExited',
-        'stopped',
-      ]),
-    )
+    const order = server.lines.map(({ event }) => event)
+    const story = ['handlingSignal', 'stopping', 'workerExiting', 'workerExited', 'stopped']
+    expect(order).toEqual(expect.arrayContaining(story))
   })
 
   test('frees the port', async (t) => {
@@ -163,7 +156,7 @@ modes('SIGTERM (sockets: %s)', { concurrent: true }, (sockets) => {
 
 describe.concurrent('SIGTERM', () => {
   test('lets connections in that wait in the queue of a busy worker', async (t) => {
-    const server = await startServer(t, 'hello.js', '--drain-idle', '0.2')
+    const server = await startServer(t, 'hello.js', '--drain-idle', '1')
     const busy = server.get('/block?ms=700')
     const waiting = await Promise.all(
       Array.from({ length: 20 }, async () => {
@@ -175,6 +168,23 @@ describe.concurrent('SIGTERM', () => {
     server.signal('SIGTERM')
     expect((await busy).text).toBe('blocked')
     for (const client of waiting) await client.receives(/^HTTP\/1\.1 200 OK[^]*hello$/)
+    expect(await server.exit()).toMatchObject({ code: 0 })
+  })
+
+  test('hears what an idle connection said in time, even if the worker was busy just then', async (t) => {
+    const server = await startServer(t, 'blocks.js', '--drain-idle', '0.5')
+    const idle = await RawClient.connect(server.url)
+    idle.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    await idle.receives(/hello$/)
+    const busy = keepAliveClient(server.url)
+    await busy.get('/')
+    server.signal('SIGTERM')
+    await server.log(/^Worker exiting/)
+    const blocked = busy.get('/for?ms=1000')
+    await server.prints(/^blocked$/)
+    idle.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    expect((await blocked).text).toBe('free again')
+    await idle.receives(/hello[^]*Connection: close[^]*hello$/)
     expect(await server.exit()).toMatchObject({ code: 0 })
   })
 
@@ -276,16 +286,6 @@ describe.concurrent('SIGTERM', () => {
   })
 })
 
-async function grandchildrenOf(server: Server, count: number): Promise<number[]> {
-  const found = new Set<number>()
-  await until(`${count} grandchildren are known`, async () => {
-    const answers = await Promise.all(Array.from({ length: 8 }, () => server.get('/grandchild')))
-    for (const { text } of answers) found.add(Number(text))
-    return found.size >= count
-  })
-  return [...found]
-}
-
 describe.concurrent('--pre-stop-delay', () => {
   test('goes on serving new connections after SIGTERM, so that load balancers notice first', async (t) => {
     const server = await startServer(t, 'hello.js', '--pre-stop-delay', '1')
@@ -334,21 +334,5 @@ describe.each(['SIGINT', 'SIGQUIT'] as const)('%s', { concurrent: true }, (signa
     expect(exit.code).toBe(0)
     expect(exit.ms).toBeLessThan(2_000)
     await server.log(/^Shutting down: Master \(quick\)/)
-  })
-})
-
-describe.each(['owned', 'cluster'])('when the master is killed (sockets: %s)', (sockets) => {
-  test('workers and what they started end within a second, and the port is free', async (t) => {
-    const server = await startServer(t, 'grandchild.js', '--workers', '2', '--sockets', sockets)
-    const { url } = server
-    const family = [...(await grandchildrenOf(server, 2)), ...server.pids()]
-    expect(family.filter(isAlive)).toHaveLength(4)
-    const never = server.get('/never').catch((error: NodeJS.ErrnoException) => error.code)
-    const killedAt = performance.now()
-    server.signal('SIGKILL')
-    await until('all of them are gone', () => family.filter(isAlive).length === 0)
-    expect(performance.now() - killedAt).toBeLessThan(1_500)
-    expect(await never).toMatch(/ECONNRE(SET|FUSED)/)
-    await expect(request(url, '/')).rejects.toMatchObject({ code: 'ECONNREFUSED' })
   })
 })

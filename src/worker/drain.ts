@@ -128,7 +128,8 @@ export class Drain {
     this.#idleUntil = performance.now() + this.#patience
     for (const server of servers.listening) leave(server)
     for (const session of servers.sessions) session.close()
-    this.#looking = setInterval(() => this.#look(), LOOK_MS)
+    // in the check phase, after the poll: what a client said while the loop was busy has been read by then
+    this.#looking = setInterval(() => setImmediate(() => this.#look()), LOOK_MS)
     this.#look()
   }
 

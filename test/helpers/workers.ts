@@ -35,6 +35,17 @@ async function connect(server: Server): Promise<WorkerClient> {
   return { ...client, pid: Number((await client.get('/pid')).text) }
 }
 
+/** Of the fixture grandchild.js: the pids of so many workers' children. */
+export async function grandchildrenOf(server: Server, count: number): Promise<number[]> {
+  const found = new Set<number>()
+  await until(`${count} grandchildren are known`, async () => {
+    const answers = await Promise.all(Array.from({ length: 8 }, () => server.get('/grandchild')))
+    for (const { text } of answers) found.add(Number(text))
+    return found.size >= count
+  })
+  return [...found]
+}
+
 /** Slots of the workers that were started, in this order. */
 export const slotsBooted = (server: Server): number[] =>
   server.lines.filter(({ event }) => event === 'booting').map(({ slot }) => slot as number)
