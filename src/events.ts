@@ -1,6 +1,8 @@
 // Everything that can happen, its level and its one log sentence. A leaf. The sentences keep Gunicorn's words where
 // they fit, so that the greps people have go on working.
 
+import type { Digest, Named, PostMortem } from './protocol.ts'
+
 export type Level = 'debug' | 'info' | 'warning' | 'error' | 'critical'
 
 interface EventRow<F> {
@@ -17,6 +19,20 @@ interface Of {
 
 const plural = (n: number, word: string): string => `${n} ${word}${n === 1 ? '' : 's'}`
 const seconds = (n: number): string => `${n < 10 ? Math.round(n * 10) / 10 : Math.round(n)} s`
+
+const ofRoute = (f: Named): string => (f.route ? ` [${f.route}]` : '')
+
+const blocker = ({ culprit, certain }: Pick<PostMortem, 'culprit' | 'certain'>): string =>
+  culprit
+    ? `${culprit.method} ${culprit.url}${certain ? '' : ' (or code outside of it)'}`
+    : 'code outside of any request'
+
+/** `, at spin (/srv/app.js:12:3)`: the first line that is not node's own. */
+function where(stack: readonly string[] | null): string {
+  if (stack === null) return ', in native code (no JavaScript stack)'
+  const line = stack.find((one) => !/\(node:|^at node:|<anonymous>\)$/.test(one)) ?? stack[0]
+  return line ? `, ${line}` : ''
+}
 
 const ended = (f: { code: number | null; signal: string | null }): string =>
   f.signal ? `was ended by ${f.signal}` : `exited with code ${f.code}`
@@ -88,12 +104,39 @@ export const events = {
     (f) =>
       `Worker slot ${f.slot} ended ${f.crashes} times in a row; starting it again in ${seconds(f.seconds)}`,
   ),
-  requestTimeout: row<Of & { method: string; url: string; seconds: number; answered: boolean }>(
+  requestSlow: row<Of & Named & { seconds: number; timeout: number }>(
+    'warning',
+    (f) =>
+      `Slow request (pid:${f.worker}): ${f.method} ${f.url}${ofRoute(f)} has taken ${seconds(f.seconds)} of its ${seconds(f.timeout)} (--slow-ratio)`,
+  ),
+  requestTimeout: row<Of & Named & { seconds: number; answered: boolean }>(
     'error',
     (f) =>
-      `REQUEST TIMEOUT (pid:${f.worker}): ${f.method} ${f.url} took longer than ${seconds(f.seconds)}; ` +
+      `REQUEST TIMEOUT (pid:${f.worker}): ${f.method} ${f.url}${ofRoute(f)} took longer than ${seconds(f.seconds)}; ` +
       (f.answered ? 'answered 504' : 'the response had begun, the connection was closed'),
   ),
+  workerTimeout: row<Of & Omit<PostMortem, 'type'> & { uptime: number }>(
+    'critical',
+    (f) =>
+      `WORKER TIMEOUT (pid:${f.worker}): ${blocker(f)} blocked the event loop for ${seconds(f.seconds)}${where(f.stack)}; ` +
+      `killed, ${plural(f.neighbours, 'other request')} lost`,
+  ),
+  workerSilent: row<Of & { seconds: number; digest?: Digest }>(
+    'critical',
+    (f) =>
+      `WORKER TIMEOUT (pid:${f.worker}): nothing heard from it for ${seconds(f.seconds)}, not even from its watchdog; killed` +
+      (f.digest ? `, with ${plural(f.digest.inFlight, 'request')} in flight` : ''),
+  ),
+  digest: row<Of & Omit<Digest, 'type'>>(
+    'debug',
+    (f) =>
+      `Worker (pid:${f.worker}): ${plural(f.inFlight, 'request')} in flight, ${plural(f.connections, 'connection')}`,
+  ),
+  alert: row<{ timeouts: number; seconds: number }>(
+    'critical',
+    (f) => `ALERT: ${plural(f.timeouts, 'timeout')} in ${seconds(f.seconds)} (--alert-timeouts)`,
+  ),
+  webhookFailed: row<{ error: string }>('error', (f) => `The alert webhook failed: ${f.error}`),
   handlingSignal: row<{ signal: string }>('info', (f) => `Handling signal: ${f.signal}`),
   workersChanged: row<{ from: number; to: number }>('info', (f) => `Workers: ${f.from} -> ${f.to}`),
   reloading: row<{ generation: number }>(

@@ -1,5 +1,6 @@
 // The kinds of values a setting can have: what is accepted, and what the program gets. A leaf under settings.ts.
 import * as v from 'valibot'
+import { faultOf } from './routes.ts'
 import { addressWanted, tryAddress } from './address.ts'
 import { shellWords } from './shell-words.ts'
 
@@ -15,6 +16,15 @@ export interface Kind<Input, Output> {
   readonly fromText?: (text: string) => unknown
   /** 'list' collects repeated flags, 'map' also merges the file's keys with them; otherwise the last one wins. */
   readonly many?: 'list' | 'map'
+  /** For structured values: the place inside the value, what stands there and what would be right. */
+  readonly explain?: (issue: v.BaseIssue<unknown>) => Explained
+}
+
+export interface Explained {
+  /** Appended to the setting's name: `["GET /x"].timeout`. */
+  readonly place: string
+  readonly value: unknown
+  readonly wanted: string
 }
 
 type NumberText = `${number}`
@@ -64,6 +74,88 @@ export const seconds = (): Kind<number | DurationText, number> => ({
   schema: measured(TIME, MAX_SECONDS),
   wanted: 'a number of seconds from 0 to 24 days, or a duration such as "500ms", "2m" or "1h"',
   placeholder: 'seconds',
+})
+
+/** A duration, or one word for another setting's value. */
+export const secondsOr = <Word extends string>(
+  word: Word,
+): Kind<number | DurationText | Word, number | Word> => ({
+  schema: v.union([v.literal(word), measured(TIME, MAX_SECONDS)]) as v.GenericSchema<
+    number | DurationText | Word,
+    number | Word
+  >,
+  wanted: `a number of seconds from 0 to 24 days, a duration such as "500ms" or "2m", or "${word}"`,
+  placeholder: `seconds|${word}`,
+})
+
+/** `5 in 60s`: so many in so long. */
+export const burst = (): Kind<BurstText | Burst, Burst> => ({
+  schema: v.union([
+    v.pipe(
+      v.custom<BurstText>(
+        (text) => typeof text === 'string' && BURST.test(text) && secondsIn(text) !== undefined,
+      ),
+      v.transform((text) => ({ timeouts: Number.parseInt(text, 10), seconds: secondsIn(text)! })),
+    ),
+    v.strictObject({ timeouts: v.pipe(v.number(), v.integer(), v.minValue(0)), seconds: moment }),
+  ]),
+  wanted: 'a number and a duration, such as "5 in 60s"',
+  placeholder: 'n in seconds',
+})
+
+const moment = v.pipe(v.number(), v.gtValue(0))
+export type Burst = { readonly timeouts: number; readonly seconds: number }
+export type BurstText = `${number} in ${string}`
+const BURST = /^\d{1,6} in (.+)$/
+
+const secondsIn = (text: string): number | undefined => {
+  const result = v.safeParse(measured(TIME, MAX_SECONDS), BURST.exec(text)?.[1])
+  return result.success && result.output > 0 ? result.output : undefined
+}
+
+/** An absolute http or https URL, or nothing. */
+export const url = (): Kind<string, string> => ({
+  schema: v.pipe(
+    v.string(),
+    v.check((text) => text === '' || (URL.canParse(text) && /^https?:/.test(text))),
+  ),
+  wanted: 'a URL that begins with http:// or https://',
+  placeholder: 'url',
+})
+
+/** A share between 0 and 1. */
+export const ratio = (): Kind<number | NumberText, number> => ({
+  schema: v.union([
+    v.pipe(v.number(), v.minValue(0), v.maxValue(1)),
+    v.pipe(v.custom<NumberText>(isShare), v.transform(Number)),
+  ]),
+  wanted: 'a number from 0 to 1',
+  placeholder: 'ratio',
+})
+
+const isShare = (text: unknown): boolean =>
+  typeof text === 'string' && /^(0|1|1\.0+|0?\.\d+)$/.test(text)
+
+/** `{ 'POST /imports/*': { timeout: 300 } }`; in a flag or variable as JSON. */
+export const routes = () => ({
+  schema: v.record(
+    v.pipe(
+      v.string(),
+      v.check((pattern) => faultOf(pattern) === undefined),
+    ),
+    v.strictObject(routeSettings),
+  ),
+  wanted: ROUTES_WANTED,
+  placeholder: 'json',
+  fromText: (line: string): unknown => {
+    try {
+      return JSON.parse(line)
+    } catch (error) {
+      if (error instanceof SyntaxError) return line // the check says what is wanted
+      throw error
+    }
+  },
+  explain: explainRoute,
 })
 
 /** A size; the program's value is in bytes. kb, mb and gb are powers of 1024. */
@@ -215,4 +307,42 @@ const measured = <Input>(units: Units, max: number, min = 0): v.GenericSchema<In
     v.pipe(number, v.transform(units.finish)),
     v.pipe(v.string(), v.regex(units.pattern), v.transform(inUnits), number),
   ]) as v.GenericSchema<unknown, number> as v.GenericSchema<Input, number>
+}
+
+const routeSettings = {
+  timeout: v.optional(measured(TIME, MAX_SECONDS)),
+  concurrency: v.optional(wholeNumber(1)),
+  queueTimeout: v.optional(measured(TIME, MAX_SECONDS)),
+  maxBody: v.optional(measured(SIZE, Number.MAX_SAFE_INTEGER, 0)),
+}
+
+const ROUTES_WANTED = "an object such as { 'POST /imports/*': { timeout: 300 } }"
+
+const ROUTE_WANTED: Readonly<Record<string, string>> = {
+  timeout: 'a duration such as 300 or "5m"',
+  concurrency: 'a whole number, 1 or more',
+  queueTimeout: 'a duration such as 10 or "500ms"',
+  maxBody: 'a size such as "50mb"',
+}
+
+function explainRoute({ path, input }: v.BaseIssue<unknown>): Explained {
+  const [first, second] = (path ?? []) as unknown as readonly { key: string }[]
+  if (!first) return { place: '', value: input, wanted: ROUTES_WANTED }
+  const fault = faultOf(first.key)
+  if (fault)
+    return {
+      place: '',
+      value: first.key,
+      wanted: `a pattern such as "POST /imports/*": at character ${fault.at + 1}, ${fault.why}`,
+    }
+  const place = `["${first.key}"]`
+  if (!second)
+    return {
+      place,
+      value: input,
+      wanted: `an object with any of ${Object.keys(ROUTE_WANTED).join(', ')}`,
+    }
+  const wanted = ROUTE_WANTED[second.key]
+  const unknown = `left out: a route has ${Object.keys(ROUTE_WANTED).join(', ')}`
+  return { place: `${place}.${second.key}`, value: input, wanted: wanted ?? unknown }
 }

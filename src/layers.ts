@@ -129,7 +129,11 @@ const wrongValue = (
   value: unknown,
   issue: v.BaseIssue<unknown>,
 ): UserError => {
-  const { wanted, many } = settingRow(name)
+  const { wanted, many, explain } = settingRow(name)
+  if (explain) {
+    const inside = explain(issue)
+    return badSetting(`${where}${inside.place}`, inside.value, inside.wanted)
+  }
   const step = issue.path?.at(-1)
   if (many === 'map' && typeof value === 'object') return wrongVariable(where, value, step)
   return badSetting(where, step ? step.value : value, wanted)

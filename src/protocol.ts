@@ -16,6 +16,14 @@ export const SLOT_VARIABLE = 'SUPERVISOR_WORKER_SLOT'
 export type WorkerSettings = Pick<
   Settings,
   | 'timeout'
+  | 'stallTimeout'
+  | 'timeoutCeiling'
+  | 'requestContext'
+  | 'abortFetch'
+  | 'maxOrphans'
+  | 'slowRatio'
+  | 'minUploadRate'
+  | 'routes'
   | 'gracefulTimeout'
   | 'drainIdle'
   | 'keepAlive'
@@ -70,6 +78,62 @@ export interface ListeningAddress {
 
 export type DrainMode = 'graceful' | 'quick'
 
+/** Which request a message is about. */
+export interface Named {
+  readonly method: string
+  /** Truncated at 2,048 characters. */
+  readonly url: string
+  readonly id: string
+  /** The pattern of `routes` that it matched. */
+  readonly route?: string
+}
+
+/** The file descriptor on which a worker's watchdog writes to the master: JSON, a line a message. */
+export const WATCHDOG_PIPE = 4
+
+/** A request as the scoreboard knows it; age in seconds. */
+export interface RequestFacts {
+  readonly method: string
+  readonly url: string
+  readonly age: number
+  /** What its client got when the worker was killed. */
+  readonly outcome?: '504' | '503' | 'reset' | 'idle'
+}
+
+/** What a worker is doing, once a second. Times in seconds. */
+export interface Digest {
+  readonly type: 'digest'
+  /** Since the event loop last turned. */
+  readonly stale: number
+  readonly inFlight: number
+  readonly connections: number
+  readonly timeouts: number
+  readonly orphans: number
+  /** Connections the scoreboard had no slot for, so far. */
+  readonly untracked: number
+  /** The oldest requests in flight, at most 20. */
+  readonly oldest: readonly RequestFacts[]
+}
+
+/** Why a worker's watchdog ended it; its last message. */
+export interface PostMortem {
+  readonly type: 'post-mortem'
+  readonly reason: 'timeout' | 'stall'
+  /** How long the event loop had stood still. */
+  readonly seconds: number
+  readonly culprit?: RequestFacts
+  /** True: the culprit's code was on the stack; false: it is merely the one that was late. */
+  readonly certain: boolean
+  /** Null: blocked in native code, where there is no JavaScript stack to be had. */
+  readonly stack: readonly string[] | null
+  readonly neighbours: number
+  readonly listed: readonly RequestFacts[]
+  /** Bytes. */
+  readonly rss: number
+}
+
+export type FromWatchdog = Digest | PostMortem
+
 export type ToWorker =
   | { type: 'socket'; seq: number; errno: number }
   | { type: 'drain'; mode: DrainMode; idleSeconds: number }
@@ -81,9 +145,10 @@ export type ToMaster =
   | { type: 'unlisten'; query: ListenQuery }
   | { type: 'loaded' }
   | { type: 'failed'; code: ErrorCode; message: string }
-  | { type: 'retire'; reason: 'max-requests' | 'signal' }
+  | { type: 'retire'; reason: 'max-requests' | 'signal' | 'orphans' }
   | { type: 'draining'; requests: number; connections: number }
-  | { type: 'timeout'; method: string; url: string; seconds: number; answered: boolean }
+  | ({ type: 'timeout'; seconds: number; answered: boolean } & Named)
+  | ({ type: 'slow'; seconds: number; timeout: number } & Named)
   | { type: 'notice'; text: string }
 
 export type Envelope<M> = M & { cmd: typeof CMD }
@@ -100,7 +165,7 @@ export const open = <M extends ToWorker | ToMaster>(message: unknown): M | undef
     : undefined
 
 /** What a message says, without the words that only the wire needs. */
-export const payload = <M extends ToMaster>(message: M): Omit<M, 'type' | 'cmd'> => {
+export const payload = <M extends ToMaster | FromWatchdog>(message: M): Omit<M, 'type' | 'cmd'> => {
   const { type: _type, cmd: _cmd, ...facts } = message as M & { cmd?: string }
   return facts
 }

@@ -42,7 +42,10 @@ const valueText = (name: SettingName, config: Config): string => {
   if (typeof value === 'object' && value !== null) {
     return (
       Object.entries(value)
-        .map(([key, text]) => `${key}=${String(text)}`)
+        .map(
+          ([key, part]) =>
+            `${key}=${typeof part === 'object' ? JSON.stringify(part) : String(part)}`,
+        )
         .join(' ') || 'unset'
     )
   }

@@ -99,7 +99,8 @@ const onlyThere: Record<string, Rule> = {
   // Signal 0 only asks; -process.pid is the caller's own process group.
   'sends signals': {
     what: /process\.kill\((?!-process\.pid\b)(?!\w+, 0\))|\.kill\('SIG/,
-    only: ['master/worker-handle.ts'],
+    // A thread can end its process by no other way than a signal.
+    only: ['master/worker-handle.ts', 'worker/watchdog.ts'],
   },
   'listens for signals': {
     what: /process\.(on|once|prependListener)\(\s*('SIG|signal\b)/,
@@ -107,7 +108,12 @@ const onlyThere: Record<string, Rule> = {
   },
   'patches Node': {
     what: /\bproto(type)?(\.\w+|\[[^\]]+\]) = |Object\.definePropert(y|ies)\(\w+\.prototype/,
-    only: ['worker/listen.ts', 'worker/requests.ts', 'master/worker-handle.ts'],
+    only: [
+      'worker/listen.ts',
+      'worker/requests.ts',
+      'worker/tracker.ts',
+      'master/worker-handle.ts',
+    ],
   },
 }
 

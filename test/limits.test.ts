@@ -294,7 +294,7 @@ test('a thousand garbage, truncated, oversized and dripping requests: each is an
   ]
   const limits = ['--limit-request-fields', '100', '--workers', '2']
   const server = await startServer(t, 'hello.js', ...flags, ...limits)
-  server.expectLog(/^REQUEST TIMEOUT/)
+  server.expectLog(/^REQUEST TIMEOUT/, /^ALERT: 5 timeouts/)
   const workers = server.pids()
   const random = randomNumbers(20_26)
   const kinds = Object.values(hostile)

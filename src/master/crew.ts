@@ -1,7 +1,7 @@
 // The workers that live: starting one, sending one off, killing those whose time is up. Runs in the master, for the loop.
 
 import type { Log } from '../log.ts'
-import type { DrainMode } from '../protocol.ts'
+import { payload, type DrainMode } from '../protocol.ts'
 import type { Settings } from '../settings.ts'
 import { isServing } from './lifecycle.ts'
 import type { WorkerView } from './plan.ts'
@@ -18,8 +18,24 @@ const LEAVE_BOOT_SECONDS = 2
 const LEAVE_QUICK_SECONDS = 2
 /** A process stuck in the kernel dies late: it is sent SIGKILL again after this long, ms. */
 const KILL_AGAIN_MS = 1_000
+/** The watchdog's digests come every second; a busy machine may delay a few, s. */
+const SILENCE_SECONDS = 2
+const CONFIRM_MS = 500
+/** Nothing wakes us when the first digest comes, from which on silence counts: so we look, ms. */
+const FIRST_DIGEST_MS = 1_000
 
-type Times = Pick<Settings, 'bootTimeout' | 'gracefulTimeout' | 'drainIdle'>
+type Times = Pick<
+  Settings,
+  'bootTimeout' | 'gracefulTimeout' | 'drainIdle' | 'timeout' | 'stallTimeout'
+>
+
+/** Its watchdog speaks every second; silence for so long past the stall timeout has no good cause. */
+function silentAt({ state, watchdog, silentSince }: WorkerHandle, times: Times): number {
+  const stall = times.stallTimeout === 'timeout' ? times.timeout : times.stallTimeout
+  if (stall === 0 || watchdog.heardAt === undefined || state === 'killed') return Infinity
+  if (silentSince !== undefined && silentSince > watchdog.heardAt) return silentSince + CONFIRM_MS
+  return watchdog.heardAt + (stall + SILENCE_SECONDS) * 1000
+}
 
 export class Crew {
   readonly #workers = new Set<WorkerHandle>()
@@ -28,9 +44,11 @@ export class Crew {
   /** How many had to be killed although they had been told to leave, since the stop began. */
   killed = 0
 
-  constructor(log: Log, events: WorkerEvents) {
+  constructor(log: Log, events: Omit<WorkerEvents, 'digest'>) {
     this.#log = log
-    this.#events = events
+    const digest: WorkerEvents['digest'] = ({ facts }, said) =>
+      log.event('digest', { ...facts, ...payload(said) })
+    this.#events = { ...events, digest }
   }
 
   get size(): number {
@@ -97,11 +115,24 @@ export class Crew {
   watch(now: number, times: Times): void {
     for (const worker of this.#workers) {
       if (now >= worker.deadline) this.#expire(worker, times)
+      else if (now >= silentAt(worker, times)) this.#suspect(worker, now)
       else if (worker.state === 'booting' && now >= worker.warnAt) {
         worker.warnAt = Infinity
         this.#log.event('stillBooting', { ...worker.facts, seconds: (now - worker.bornAt) / 1000 })
       }
     }
+  }
+
+  /** Once may be our own sleep, or the machine's: what its pipe holds is read before we look again. */
+  #suspect(worker: WorkerHandle, now: number): void {
+    const { digest, heardAt = 0 } = worker.watchdog
+    if ((worker.silentSince ?? 0) < heardAt) worker.silentSince = now
+    if (now < worker.silentSince! + CONFIRM_MS) return
+    const seconds = (now - heardAt) / 1000
+    worker.reason = 'silent'
+    worker.killedFor = 'nothing was heard from it, not even from its watchdog'
+    this.#log.event('workerSilent', { ...worker.facts, seconds, ...(digest && { digest }) })
+    this.#sendKill(worker)
   }
 
   #expire(worker: WorkerHandle, { bootTimeout, gracefulTimeout }: Times): void {
@@ -143,9 +174,14 @@ export class Crew {
   }
 
   /** The next moment watch() has something to do. */
-  get nextDue(): number {
+  nextDue(times: Times): number {
     const due = [...this.#workers].map((w) =>
-      Math.min(w.deadline, w.state === 'booting' ? w.warnAt : Infinity),
+      Math.min(
+        w.deadline,
+        silentAt(w, times),
+        w.state === 'booting' ? w.warnAt : Infinity,
+        w.state === 'ready' && !w.watchdog.heardAt ? performance.now() + FIRST_DIGEST_MS : Infinity,
+      ),
     )
     return Math.min(Infinity, ...due)
   }

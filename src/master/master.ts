@@ -5,6 +5,7 @@ import type { Config } from '../config.ts'
 import type { UserError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { payload, type DrainMode, type ListenQuery, type ToMaster } from '../protocol.ts'
+import { Alerts } from './alerts.ts'
 import { CrashBook } from './crash-book.ts'
 import { Crew } from './crew.ts'
 import { Listeners } from './listeners.ts'
@@ -19,7 +20,6 @@ import type { Exit, Input, MasterOptions, Phase } from './inputs.ts'
 
 /** Workers above the target while one is being replaced. */
 const SURGE = 1
-const ECANCELED = -125
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 export class Master {
@@ -30,6 +30,7 @@ export class Master {
   readonly #listeners: Listeners
   readonly #crashes = new CrashBook()
   readonly #postMortem = new PostMortem()
+  readonly #alerts: Alerts
   readonly #roll: Roll
   readonly #startedAt = performance.now()
   #inbox: Input[] = []
@@ -45,6 +46,7 @@ export class Master {
     this.#log = options.log
     this.#listeners = new Listeners(options.log)
     this.#roll = new Roll(options.config)
+    this.#alerts = new Alerts(options.log, options.birth.name, () => this.#roll.config.settings)
     this.#target = options.target(options.config)
     this.#crew = new Crew(options.log, {
       message: (worker, message) => this.post({ type: 'message', worker, message }),
@@ -234,7 +236,10 @@ export class Master {
       case 'draining':
         return this.#log.event('workerExiting', { ...worker.facts, ...payload(message) })
       case 'timeout':
+        this.#alerts.count(now)
         return this.#log.event('requestTimeout', { ...worker.facts, ...payload(message) })
+      case 'slow':
+        return this.#log.event('requestSlow', { ...worker.facts, ...payload(message) })
       case 'notice':
         return this.#log.event('warning', payload(message))
       case 'loaded': // only `supervisor check` asks for it
@@ -242,8 +247,6 @@ export class Master {
   }
 
   #giveSocket(worker: WorkerHandle, seq: number, query: ListenQuery): void {
-    if (this.#phase.step === 'stopping')
-      return worker.tell({ type: 'socket', seq, errno: ECANCELED })
     this.#sockets.take(query, worker.id, (errno, handle) => {
       if (!handle) worker.bindError = bindError(query, errno)
       worker.tell({ type: 'socket', seq, errno }, handle)
@@ -264,23 +267,21 @@ export class Master {
     this.#crew.bury(worker)
     this.#sockets.forget(worker.id)
     if (this.#failure) return
+    const { postMortem } = worker.watchdog
+    if (postMortem) {
+      this.#alerts.count(now)
+      this.#log.event('workerTimeout', { ...facts, uptime, ...payload(postMortem) })
+      if (state === 'ready') return // killed for what it did, not failing to start: its successor need not wait
+    }
     if (state === 'draining' || (state === 'killed' && worker.reason))
       return this.#log.event('workerExited', {
         ...facts,
         uptime,
         reason: worker.killedFor ? 'killed' : worker.reason!,
       })
-    if (state === 'ready') {
-      const cause = this.#postMortem.causeOf(signal)
-      this.#log.event('workerCrashed', {
-        ...facts,
-        code,
-        signal,
-        uptime,
-        cause,
-        stderr: worker.lastWords.lines,
-      })
-    } else this.#bootFailed(worker, code, signal)
+    if (state === 'ready')
+      this.#log.event('workerCrashed', this.#postMortem.of(worker, code, signal))
+    else this.#bootFailed(worker, code, signal)
     if (this.#phase.step !== 'stopping') this.#backOff(worker, now)
   }
 
@@ -341,7 +342,7 @@ export class Master {
   #schedule(wakeAt: number): void {
     clearTimeout(this.#timer)
     const soon = this.#phase.step === 'stopping-soon' ? this.#phase.at : Infinity
-    const next = Math.min(wakeAt, soon, this.#crew.nextDue)
+    const next = Math.min(wakeAt, soon, this.#crew.nextDue(this.#roll.config.settings))
     if (next === Infinity) return
     const wait = Math.max(0, Math.ceil(next - performance.now()))
     this.#timer = setTimeout(() => this.post({ type: 'tick' }), Math.min(wait, LONGEST_TIMER_MS))

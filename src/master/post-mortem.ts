@@ -3,13 +3,24 @@
 import { oomKills } from '../cgroup.ts'
 import { UserError } from '../errors.ts'
 import { EXIT_APP_NOT_FOUND } from '../protocol.ts'
+import type { Facts } from '../events.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
 export class PostMortem {
   #oomKills = oomKills() ?? 0
 
-  /** The cause of an end nobody ordered, as far as it is known; '' if it is not. */
-  causeOf(signal: NodeJS.Signals | null): string {
+  /** Of a worker that nobody told to end. */
+  of(
+    worker: WorkerHandle,
+    code: number | null,
+    signal: NodeJS.Signals | null,
+  ): Facts<'workerCrashed'> {
+    const { facts, uptime, lastWords } = worker
+    return { ...facts, code, signal, uptime, cause: this.#causeOf(signal), stderr: lastWords.lines }
+  }
+
+  /** As far as it is known; '' if it is not. */
+  #causeOf(signal: NodeJS.Signals | null): string {
     if (signal !== 'SIGKILL') return ''
     const kills = oomKills()
     if (kills === undefined)

@@ -31,6 +31,7 @@ type Reply = (errno: number, handle?: Handle) => void
 const createServerHandle = (net as unknown as { _createServerHandle?: CreateServerHandle })
   ._createServerHandle
 const EADDRINUSE = -98
+const ECANCELED = -125
 
 /** Whether this Node lets the master own sockets: binds a free port and reads it back. */
 export function canOwnSockets(): boolean {
@@ -45,9 +46,11 @@ export function canOwnSockets(): boolean {
 
 export class Sockets {
   readonly #sockets = new Map<string, Socket>()
+  #closed = false
 
   /** Replies with the socket for `query`, binding it the first time, or with the errno of the refusal. */
   take(query: ListenQuery, worker: number, reply: Reply): void {
+    if (this.#closed) return reply(ECANCELED)
     const key = keyOf(query)
     const known = this.#sockets.get(key)
     if (known) return this.#hand(known, worker, reply)
@@ -83,7 +86,9 @@ export class Sockets {
     for (const socket of this.#sockets.values()) if (socket.users.size === 0) this.#close(socket)
   }
 
+  /** For good: nobody gets a socket any more. */
   closeAll(): void {
+    this.#closed = true
     for (const socket of this.#sockets.values()) this.#close(socket)
   }
 

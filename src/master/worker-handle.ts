@@ -3,22 +3,27 @@
 
 import cluster, { type Worker } from 'node:cluster'
 import { ChildProcess } from 'node:child_process'
+import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { ErrorCode, UserError } from '../errors.ts'
 import {
   INIT_VARIABLE,
   SLOT_VARIABLE,
+  WATCHDOG_PIPE,
   open,
   seal,
+  type Digest,
   type ToMaster,
   type ToWorker,
   type WorkerInit,
 } from '../protocol.ts'
 import { step, type Action, type Event, type State } from './lifecycle.ts'
 import { LastWords } from './last-words.ts'
+import { WatchdogPipe } from './watchdog-pipe.ts'
 
 /** Why a worker was told to leave, in the words of the log. */
-export type LeaveReason = 'stop' | 'reload' | 'scale' | 'max-requests' | 'signal' | 'boot-failed'
+export type LeaveReason =
+  'stop' | 'reload' | 'scale' | 'silent' | 'max-requests' | 'orphans' | 'signal' | 'boot-failed'
 
 export interface SpawnOptions {
   readonly init: WorkerInit
@@ -36,6 +41,7 @@ export interface SpawnOptions {
 export interface WorkerEvents {
   message(worker: WorkerHandle, message: ToMaster): void
   exit(worker: WorkerHandle, code: number | null, signal: NodeJS.Signals | null): void
+  digest(worker: WorkerHandle, digest: Digest): void
 }
 
 /** Its stderr may be open a moment longer than the process lives, ms. */
@@ -49,6 +55,7 @@ export class WorkerHandle {
   readonly generation: number
   readonly bornAt = performance.now()
   readonly lastWords: LastWords
+  readonly watchdog: WatchdogPipe
   /** When it is killed if it is still there; ms of performance.now(). */
   deadline = Infinity
   /** It asked to be replaced, or was told to go. */
@@ -59,6 +66,8 @@ export class WorkerHandle {
   bindError: UserError | undefined
   /** When a boot this silent is worth a line; ms of performance.now(). */
   warnAt = this.bornAt + STILL_BOOTING_MS
+  /** When its watchdog was first found silent for too long; ms of performance.now(). */
+  silentSince: number | undefined
   /** Why we killed it, if we did. */
   killedFor: string | undefined
   #state: State = 'booting'
@@ -72,6 +81,9 @@ export class WorkerHandle {
     this.id = this.#worker.id
     this.pid = child.pid ?? 0
     this.lastWords = new LastWords(options.quiet)
+    this.watchdog = new WatchdogPipe(child.stdio[WATCHDOG_PIPE] as Readable, (digest) =>
+      events.digest(this, digest),
+    )
     child.stderr?.on('data', (chunk: Buffer) => this.lastWords.hear(chunk))
     child.on('internalMessage', (raw: unknown) => {
       const message = open<ToMaster>(raw)
@@ -129,11 +141,9 @@ export class WorkerHandle {
     events.exit(this, null, null)
   }
 
-  /** What it started dies with it, and then its stderr ends: only now are its last words complete. */
+  /** What it started dies with it, and then its pipes end: only now are its last words complete. */
   #afterExit(report: () => void): void {
     sendKill(-this.pid)
-    const stderr = this.#worker.process.stderr
-    if (!stderr || stderr.readableEnded || stderr.destroyed) return report()
     let reported = false
     const once = (): void => {
       if (reported) return
@@ -142,7 +152,7 @@ export class WorkerHandle {
       report()
     }
     const timer = setTimeout(once, LAST_WORDS_MS)
-    stderr.once('close', once)
+    this.#worker.process.once('close', once)
   }
 }
 
@@ -154,7 +164,7 @@ function fork({ init, cwd, appArgs, nodeArgs, env }: SpawnOptions): Worker {
     cwd,
     args: [...appArgs],
     execArgv: [...preloads([...nodeArgs, ...typescriptArgs(init.file)]), '--require', entry],
-    stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
+    stdio: ['ignore', 'inherit', 'pipe', 'ipc', 'pipe'],
     silent: false,
   })
   return inOwnGroup(() =>

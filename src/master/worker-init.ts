@@ -9,6 +9,14 @@ import type { SpawnOptions } from './worker-handle.ts'
 
 const WORKER_SETTINGS = [
   'timeout',
+  'stallTimeout',
+  'timeoutCeiling',
+  'requestContext',
+  'abortFetch',
+  'maxOrphans',
+  'slowRatio',
+  'minUploadRate',
+  'routes',
   'gracefulTimeout',
   'drainIdle',
   'keepAlive',

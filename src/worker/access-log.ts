@@ -3,7 +3,7 @@
 
 import { createRequire } from 'node:module'
 import type { SonicBoom } from 'sonic-boom'
-import type { Entry } from './requests.ts'
+import type { Entry } from './request-entry.ts'
 import { headLength, sentHeader } from './sent-headers.ts'
 
 const BUFFER_BYTES = 4_096

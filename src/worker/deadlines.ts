@@ -1,66 +1,157 @@
 // Where the request timeout is enforced while the event loop turns: one sweep over the requests in flight answers 504
-// to those past their deadline. Runs in every worker.
+// to those past their deadline. Its beat tells the watchdog thread that the loop turns at all. Runs in every worker.
 
-import { answer, swallow } from './refuse.ts'
-import { sentHeader } from './sent-headers.ts'
+import { HEAD, type Scoreboard } from '../scoreboard.ts'
 import type { Channel } from './channel.ts'
-import type { Entry, Requests, Res } from './requests.ts'
+import { Orphans } from './orphans.ts'
+import { answer, cutOff } from './refuse.ts'
+import type { Entry } from './request-entry.ts'
+import type { Requests, Res } from './requests.ts'
+import { sentHeader } from './sent-headers.ts'
+import { timeoutAnswer } from './timeout-answer.ts'
+import type { Tracker } from './tracker.ts'
 
-/** How often the sweep looks, ms: a 504 comes at most this much late. */
+/** With requests in flight: a 504 comes at most this much late, ms. */
 const SWEEP_MS = 50
+/** Without: only the beat, ms. */
+const IDLE_MS = 500
+/** An upload may be this slow in its first seconds, while TCP finds its pace. */
+const UPLOAD_GRACE_MS = 5_000
+/** A sender silent for so long has stalled; packets may well be further apart than two sweeps. */
+const UPLOAD_GAP_MS = 1_000
+
+export interface DeadlineSettings {
+  readonly slowRatio: number
+  readonly minUploadRate: number
+  readonly maxOrphans: number
+}
 
 export class Deadlines {
   readonly #requests: Requests
   readonly #channel: Channel
-  readonly #seconds: number
-  #timer: NodeJS.Timeout | undefined
+  readonly #board: Scoreboard
+  readonly #tracker: Tracker
+  readonly #settings: DeadlineSettings
+  readonly #orphans: Orphans
+  #pace: 'idle' | 'busy' = 'idle'
+  #timer: NodeJS.Timeout
+  #sweptAt = performance.now()
 
-  /** `seconds`: the `timeout` setting; 0 turns the clock off. */
-  constructor(requests: Requests, channel: Channel, seconds: number) {
-    this.#requests = requests
-    this.#channel = channel
-    this.#seconds = seconds
+  constructor(
+    parts: { requests: Requests; channel: Channel; board: Scoreboard; tracker: Tracker },
+    settings: DeadlineSettings,
+  ) {
+    this.#requests = parts.requests
+    this.#channel = parts.channel
+    this.#board = parts.board
+    this.#tracker = parts.tracker
+    this.#settings = settings
+    this.#orphans = new Orphans(parts.channel, parts.board, settings.maxOrphans)
+    this.#timer = this.#tick(IDLE_MS)
   }
 
-  /** The clock runs only while there are requests, so an idle worker never wakes. */
-  began(): void {
-    if (this.#seconds > 0 && !this.#timer) {
-      this.#timer = setInterval(() => this.#sweep(), Math.min(SWEEP_MS, this.#seconds * 250))
-      this.#timer.unref()
-    }
+  /** A request came: the beat is exact from here on. */
+  began(now: number): void {
+    this.#beat(now)
+    if (this.#pace === 'idle') this.#setPace('busy')
+  }
+
+  #beat(now: number): void {
+    this.#board.setHead(HEAD.now, now - this.#tracker.epoch)
+    this.#board.add(HEAD.beat, 1)
+  }
+
+  #setPace(pace: 'idle' | 'busy'): void {
+    this.#pace = pace
+    clearInterval(this.#timer)
+    this.#timer = this.#tick(pace === 'busy' ? SWEEP_MS : IDLE_MS)
+    this.#sweptAt = performance.now()
+  }
+
+  #tick(ms: number): NodeJS.Timeout {
+    return setInterval(() => this.#sweep(), ms).unref()
   }
 
   #sweep(): void {
-    const late = performance.now() - this.#seconds * 1000
-    // insertion order is start order: the first that is not late ends the sweep
-    for (const entry of this.#requests.inFlight) {
-      if (entry.startedAt > late) break
-      if (entry.state === 'running' && !isExempt(entry.res)) this.#expire(entry)
+    const now = performance.now()
+    this.#beat(now)
+    const elapsed = now - this.#sweptAt
+    this.#sweptAt = now
+    for (const entry of this.#requests.inFlight) this.#look(entry, now, elapsed)
+    if (this.#requests.inFlight.size === 0 && this.#pace === 'busy') this.#setPace('idle')
+  }
+
+  #look(entry: Entry, now: number, elapsed: number): void {
+    if (entry.state !== 'running' || entry.deadline === Infinity) return
+    if (entry.isReceiving && this.#isUploading(entry, now)) {
+      entry.deadline += elapsed
+      this.#tracker.timed(entry)
     }
-    if (this.#requests.inFlight.size === 0) {
-      clearInterval(this.#timer)
-      this.#timer = undefined
-    }
+    const isLate = now >= entry.deadline
+    if (!isLate && !this.#isSlow(entry, now)) return
+    if (isExempt(entry.res)) {
+      entry.deadline = Infinity
+      this.#tracker.timed(entry)
+    } else if (isLate) this.#expire(entry)
+    else this.#warn(entry, now)
+  }
+
+  /** Time spent receiving the body is the client's, as long as it sends at a decent rate. */
+  #isUploading(entry: Entry, now: number): boolean {
+    const received = entry.req.socket?.bytesRead ?? 0
+    if (entry.received < 0) entry.receivedAtStart = received
+    if (received !== entry.received) entry.receivedAt = now
+    entry.received = received
+    if (now - entry.receivedAt > UPLOAD_GAP_MS) return false
+    const ms = now - entry.startedAt
+    return (
+      ms < UPLOAD_GRACE_MS ||
+      ((received - entry.receivedAtStart) / ms) * 1000 >= this.#settings.minUploadRate
+    )
+  }
+
+  #isSlow({ warned, timeout, deadline }: Entry, now: number): boolean {
+    const { slowRatio } = this.#settings
+    return !warned && slowRatio > 0 && deadline - now <= timeout * 1000 * (1 - slowRatio)
+  }
+
+  #warn(entry: Entry, now: number): void {
+    entry.warned = true
+    const { method, route } = entry
+    this.#channel.tell({
+      type: 'slow',
+      method,
+      url: entry.url.slice(0, MAX_URL),
+      id: entry.id,
+      ...(route && { route: route.pattern }),
+      seconds: (now - entry.startedAt) / 1000,
+      timeout: entry.timeout,
+    })
   }
 
   #expire(entry: Entry): void {
     const { req, res } = entry
-    entry.state = 'timed-out'
     const answered = !res.headersSent
-    if (answered) {
-      answer(req, res, 504, `Gateway Timeout: no response within ${this.#seconds} s`)
-      swallow(res)
-    } else if ('stream' in res) res.stream.close()
-    else req.socket.destroy()
+    entry.timeOut()
+    this.#board.add(HEAD.timeouts, 1)
     this.#channel.tell({
       type: 'timeout',
-      method: req.method ?? '',
-      url: (req.url ?? '').slice(0, 2048),
-      seconds: this.#seconds,
+      method: entry.method,
+      url: entry.url.slice(0, MAX_URL),
+      id: entry.id,
+      ...(entry.route && { route: entry.route.pattern }),
+      seconds: entry.timeout,
       answered,
     })
+    if (answered) {
+      const { type, body } = timeoutAnswer(entry)
+      answer(req, res, 504, body, { 'content-type': type, 'x-request-id': entry.id })
+      this.#orphans.add(res)
+    } else cutOff(req, res)
   }
 }
+
+const MAX_URL = 2_048
 
 /** A stream of server-sent events is meant to stay open. */
 export const isExempt = (res: Res): boolean =>

@@ -4,20 +4,20 @@
 import cluster from 'node:cluster'
 import type { UserError } from '../errors.ts'
 import { EXIT_APP_FAILED, EXIT_APP_NOT_FOUND, INIT_VARIABLE, type WorkerInit } from '../protocol.ts'
-import { AccessLog } from './access-log.ts'
+import { Scoreboard } from '../scoreboard.ts'
 import { watchApp, type AppWatch } from './app-loader.ts'
-import { limitBody } from './body-limit.ts'
+import { followRequests } from './abort-fetch.ts'
 import { Channel } from './channel.ts'
-import { Deadlines } from './deadlines.ts'
+import { storage } from './context.ts'
 import { Drain } from './drain.ts'
 import { dropPrivileges } from './identity.ts'
-import { whyRefused } from './limits.ts'
 import { adoptSockets, canOwnSockets, hasListened, pretendToListen, watchListen } from './listen.ts'
-import { Pool } from './pool.ts'
+import { requestHooks } from './hooks.ts'
+import { forgiveOwnAborts } from './own-aborts.ts'
 import { Readiness } from './readiness.ts'
-import { answer } from './refuse.ts'
-import { Requests, type RequestHooks } from './requests.ts'
+import { Requests } from './requests.ts'
 import { Servers } from './servers.ts'
+import { startWatchdog } from './watchdog-host.ts'
 
 function boot(init: WorkerInit): void {
   process.title = init.title
@@ -27,17 +27,28 @@ function boot(init: WorkerInit): void {
   watchListen(channel)
   if (init.mode === 'check') return check(init, channel)
   const servers = new Servers(init.settings, init.explicit)
-  const requests = new Requests(servers, init.settings)
+  const { keepAlive, requestContext, abortFetch } = init.settings
+  const requests = new Requests(servers, keepAlive > 0, requestContext ? storage : undefined)
+  const board = new Scoreboard()
   const drain = new Drain({ servers, requests, channel })
   channel.onMessage = (message) => message.type === 'drain' && drain.start(message)
   drain.watchMaster()
   drain.catchSignals(init.settings.drainIdle)
-  const readiness = new Readiness(init, channel)
-  requests.hook(hooks(init, { channel, servers, requests, drain, readiness }))
+  const readiness = new Readiness(init, channel, () => watch(board, init))
+  requests.hook(requestHooks(init, { channel, servers, requests, drain, readiness, board }))
+  forgiveOwnAborts()
+  if (requestContext && abortFetch) followRequests()
   if (init.sockets === 'owned') ownSockets(init, { channel, requests })
   const app = load(init, channel)
   readiness.app = app
   drain.onCleanUp(() => Promise.allSettled(app.onClose.map((close) => close())))
+}
+
+/** Not before the worker is ready: a boot has its own limit, and the thread would slow it down. */
+function watch(board: Scoreboard, { settings }: WorkerInit): void {
+  const { stallTimeout, timeout } = settings
+  const seconds = stallTimeout === 'timeout' ? timeout : stallTimeout
+  startWatchdog(board, () => storage.getStore()?.number ?? 0, seconds)
 }
 
 function become({ settings }: WorkerInit, channel: Channel): void {
@@ -55,7 +66,7 @@ function become({ settings }: WorkerInit, channel: Channel): void {
 
 function ownSockets(
   { settings }: WorkerInit,
-  { channel, requests }: Pick<Parts, 'channel' | 'requests'>,
+  { channel, requests }: { channel: Channel; requests: Requests },
 ): void {
   if (canOwnSockets()) adoptSockets(channel, settings.backlog, () => requests.draining)
   else
@@ -64,69 +75,6 @@ function ownSockets(
       text: `Node ${process.version} has no cluster._getServer: node:cluster hands out connections`,
     })
 }
-
-interface Parts {
-  channel: Channel
-  servers: Servers
-  requests: Requests
-  drain: Drain
-  readiness: Readiness
-}
-
-/** What happens to every request, connection and server of this worker. */
-function hooks(init: WorkerInit, parts: Parts): RequestHooks {
-  const { settings } = init
-  const { channel, servers, requests, drain, readiness } = parts
-  const deadlines = new Deadlines(requests, channel, settings.timeout)
-  const accessLog = settings.accessLog
-    ? new AccessLog(settings.accessLog, init.accessLogFormat, init.slot)
-    : undefined
-  const pool =
-    settings.workerConnections > 0 && init.sockets === 'owned'
-      ? new Pool(servers, channel, settings)
-      : undefined
-  const retireAfter = requestsToServe(settings)
-  let served = 0
-  return {
-    refuse(req, res) {
-      const refusal = whyRefused(req, settings)
-      if (refusal) answer(req, res, refusal.status, refusal.text)
-      return refusal !== undefined
-    },
-    began(entry) {
-      deadlines.began()
-      if (settings.maxBody > 0) limitBody(entry.req, entry.res, settings.maxBody)
-      if (++served === retireAfter) channel.tell({ type: 'retire', reason: 'max-requests' })
-    },
-    ended: accessLog ? (entry) => accessLog.write(entry) : undefined,
-    connected: pool ? () => pool.connected() : undefined,
-    disconnected: pool ? () => pool.disconnected() : undefined,
-    failed: (error) => tellBindError(channel, error),
-    listening(server) {
-      drain.listening(server)
-      // some applications listen for a moment, to find a free port
-      setImmediate(() => server.listening && readiness.listening(server))
-    },
-  }
-}
-
-/** With sockets of our own the master knows; from the stock cluster it hears only through us. The application may yet cope with it. */
-function tellBindError(channel: Channel, error: NodeJS.ErrnoException): void {
-  const { syscall, code, address, port } = error as BindError
-  if (syscall !== 'bind' && syscall !== 'listen') return
-  const where = port === undefined ? `unix:${address}` : `${address ?? '*'}:${port}`
-  const inUse = code === 'EADDRINUSE'
-  const message = inUse
-    ? `Connection in use: cannot listen on ${where}: another process has it (EADDRINUSE); stop that process, or pass another --bind`
-    : `cannot listen on ${where}: ${code}`
-  channel.tell({ type: 'failed', code: inUse ? 'ADDRESS_IN_USE' : 'CANNOT_LISTEN', message })
-}
-
-type BindError = NodeJS.ErrnoException & { address?: string; port?: number }
-
-/** Not the same number for every worker, or all of them would be replaced in one go. 0: for ever. */
-const requestsToServe = (s: WorkerInit['settings']): number =>
-  s.maxRequests > 0 ? s.maxRequests + Math.floor(Math.random() * (s.maxRequestsJitter + 1)) : 0
 
 /** `supervisor check` and preload: load the application in this throw-away process, listen nowhere. */
 function check(init: WorkerInit, channel: Channel): void {

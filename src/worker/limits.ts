@@ -14,15 +14,14 @@ export interface Refusal {
 const DUPLICATE_HOST: Refusal = { status: 400, text: 'Duplicate Host header' }
 
 /** Why the request is refused before the application sees it, or undefined. */
-export function whyRefused(req: Req, s: WorkerSettings): Refusal | undefined {
+export function whyRefused(req: Req, s: WorkerSettings, maxBody: number): Refusal | undefined {
   const raw = req.rawHeaders
   if (s.limitRequestFields > 0 && raw.length > 2 * s.limitRequestFields)
     return { status: 431, text: `More than ${s.limitRequestFields} header fields` }
   if (hasTwoHosts(raw)) return DUPLICATE_HOST
   if (s.limitRequestLine > 0 && lineLength(req) > s.limitRequestLine)
     return { status: 414, text: `Request line longer than ${s.limitRequestLine} bytes` }
-  if (s.maxBody > 0 && Number(req.headers['content-length'] ?? 0) > s.maxBody)
-    return tooLarge(s.maxBody)
+  if (maxBody > 0 && Number(req.headers['content-length'] ?? 0) > maxBody) return tooLarge(maxBody)
   return undefined
 }
 

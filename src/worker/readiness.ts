@@ -15,8 +15,11 @@ export class Readiness {
   #bind: 'unknown' | 'waiting' | 'heeded' = 'unknown'
   readonly #init: WorkerInit
   readonly #channel: Channel
+  readonly #onReady: () => void
+  #isReady = false
 
-  constructor(init: WorkerInit, channel: Channel) {
+  constructor(init: WorkerInit, channel: Channel, onReady: () => void) {
+    this.#onReady = onReady
     this.#init = init
     this.#channel = channel
   }
@@ -26,8 +29,15 @@ export class Readiness {
     this.#channel.keepAlive()
     this.#channel.tell({ type: 'listening', address: describeServer(server) })
     const wanted = this.app?.addressesServed ?? 0
-    if (++this.#listening >= wanted) this.#channel.tell({ type: 'ready' })
+    if (++this.#listening >= wanted) this.#ready()
     if (wanted === 0) this.#checkBind(server)
+  }
+
+  #ready(): void {
+    if (this.#isReady) return
+    this.#isReady = true
+    this.#onReady()
+    this.#channel.tell({ type: 'ready' })
   }
 
   /** An application may listen on several addresses: only after a while is it clear that none of them is the one asked for. */

@@ -1,39 +1,32 @@
 // Every request of this worker, from its headers to the end of its response. Runs in every worker.
 // Owns the one hook on node's servers: `emit` of net.Server, which http, https and http2 servers all inherit.
 
+import type { AsyncLocalStorage } from 'node:async_hooks'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import net, { type Socket } from 'node:net'
 import type {
   Http2ServerRequest,
   Http2ServerResponse,
   Http2Session,
   ServerHttp2Stream,
 } from 'node:http2'
-import type { WorkerSettings } from '../protocol.ts'
+import net from 'node:net'
+import type { Entry } from './request-entry.ts'
 import type { Servers } from './servers.ts'
+import { asRequest } from './stream-request.ts'
 
 export type Req = IncomingMessage | Http2ServerRequest
 export type Res = ServerResponse | Http2ServerResponse
 
-/** A request in flight. Times are milliseconds of performance.now(). */
-export interface Entry {
-  readonly req: Req
-  readonly res: Res
-  readonly startedAt: number
-  /** Bytes its connection had sent before it; HTTP/1 only. */
-  readonly sentBefore: number
-  state: 'running' | 'timed-out'
-}
-
 export interface RequestHooks {
-  /** Answers the request itself and returns true, if it must not reach the application. */
-  refuse(req: Req, res: Res): boolean
-  /** A request reached the application. */
-  began(entry: Entry): void
+  /** A request's headers are here. Undefined: it was answered already and must not reach the application. */
+  begin(req: Req, res: Res): Entry | undefined
+  /** `go` passes the request to the application, now or when there is room for it. */
+  admit(entry: Entry, go: () => void): void
   /** Its response is over: finished, or the client left. */
-  ended: ((entry: Entry) => void) | undefined
-  connected: (() => void) | undefined
+  ended(entry: Entry): void
+  connected(server: net.Server, socket: net.Socket): void
   disconnected: (() => void) | undefined
+  upgraded(socket: net.Socket): void
   listening(server: net.Server): void
   /** A server's 'error' event: most often it could not listen. */
   failed(error: NodeJS.ErrnoException): void
@@ -44,13 +37,18 @@ export class Requests {
   /** While draining, every response says `Connection: close`, and HTTP/2 sessions say GOAWAY. */
   draining = false
   readonly #servers: Servers
-  readonly #settings: WorkerSettings
-  readonly #expected = new WeakSet<Res>()
+  readonly #keepAlive: boolean
+  readonly #context: AsyncLocalStorage<Entry> | undefined
+  readonly #known = new WeakSet<Res>()
+  /** For each connection with a pipeline: what ends its requests. */
+  readonly #lines = new WeakMap<net.Socket, Set<() => void>>()
   #hooks!: RequestHooks
 
-  constructor(servers: Servers, settings: WorkerSettings) {
+  /** `context`: what tells running code its request; undefined without `requestContext`. */
+  constructor(servers: Servers, keepAlive: boolean, context: AsyncLocalStorage<Entry> | undefined) {
     this.#servers = servers
-    this.#settings = settings
+    this.#keepAlive = keepAlive
+    this.#context = context
   }
 
   /** From now on, also for the requests in flight whose response has not begun. */
@@ -63,42 +61,60 @@ export class Requests {
   hook(hooks: RequestHooks): void {
     this.#hooks = hooks
     const emit = net.Server.prototype.emit
-
     const requests = this
     net.Server.prototype.emit = function (this: net.Server, event: string, a?: never, b?: never) {
-      if (event === 'request') {
-        if (!requests.#begin(a as unknown as Req, b as unknown as Res)) return true
-      } else if (event === 'checkContinue' || event === 'checkExpectation') {
-        if (!requests.#expects(a as unknown as Req, b as unknown as Res)) return true
+      if (event === 'request' || CARRIES_REQUEST.has(event)) {
+        const entry = requests.#begin(this, event, a, b)
+        if (entry === null) return true
+        if (entry !== undefined) return requests.#pass(entry, emit, this, arguments)
       } else requests.#other(this, event, a, b)
       return Reflect.apply(emit, this, arguments) as boolean
     } as never
   }
 
-  /** An application that listens for these may emit 'request' itself afterwards: it is the same request. */
-  #expects(req: Req, res: Res): boolean {
-    const goesOn = this.#begin(req, res)
-    this.#expected.add(res)
-    return goesOn
+  /** Undefined: nothing to track, go on; null: answered already. */
+  #begin(server: net.Server, event: string, a: unknown, b: unknown): Entry | undefined | null {
+    if (event === 'stream') {
+      // with a 'request' listener node makes the request out of the stream, and emits that
+      if (server.listenerCount('request') > 0) return undefined
+      ;[a, b] = asRequest(a as ServerHttp2Stream, b as Record<string, string>)
+    } else if (this.#known.has(b as Res)) return undefined // after checkContinue an application emits 'request' itself
+    const res = b as Res
+    if (event !== 'request') this.#known.add(res)
+    if (this.draining || !this.#keepAlive) sayGoodbye(res, this.draining)
+    const entry = this.#hooks.begin(a as Req, res)
+    if (entry === undefined) return null
+    this.inFlight.add(entry)
+    const over = (): void => {
+      if (!this.inFlight.delete(entry)) return
+      entry.end()
+      this.#hooks.ended(entry)
+    }
+    res.on('close', over)
+    if (res.socket === null) this.#waitInLine((a as Req).socket, res, over)
+    return entry
   }
 
-  #begin(req: Req, res: Res): boolean {
-    if (this.#expected.has(res)) return true
-    if (this.draining || this.#settings.keepAlive === 0) sayGoodbye(res, this.draining)
-    if (this.#hooks.refuse(req, res)) return false
-    const entry: Entry = {
-      req,
-      res,
-      startedAt: performance.now(),
-      sentBefore: (req.socket as Socket | null)?.bytesWritten ?? 0,
-      state: 'running',
-    }
-    this.inFlight.add(entry)
-    res.on('close', () => {
-      this.inFlight.delete(entry)
-      this.#hooks.ended?.(entry)
-    })
-    this.#hooks.began(entry)
+  /** A pipelined response that never gets its turn does not hear that its connection closed. */
+  #waitInLine(socket: net.Socket, res: Res, over: () => void): void {
+    const line = this.#lines.get(socket) ?? new Set()
+    if (!this.#lines.has(socket)) socket.once('close', () => line.forEach((one) => one()))
+    this.#lines.set(socket, line.add(over))
+    res.on('close', () => line.delete(over))
+  }
+
+  #pass(
+    entry: Entry,
+    emit: typeof net.Server.prototype.emit,
+    server: net.Server,
+    args: IArguments,
+  ): boolean {
+    if (entry.route?.concurrency === undefined)
+      return this.#context
+        ? this.#context.run(entry, Reflect.apply, emit, server, args as never)
+        : (Reflect.apply(emit, server, args as never) as boolean)
+    const go = (): void => void Reflect.apply(emit, server, args as never)
+    this.#hooks.admit(entry, this.#context ? () => this.#context!.run(entry, go) : go)
     return true
   }
 
@@ -106,7 +122,7 @@ export class Requests {
     switch (event) {
       case 'connection':
         this.#servers.track(a as net.Socket, this.#hooks.disconnected)
-        return this.#hooks.connected?.()
+        return this.#hooks.connected(server, a as net.Socket)
       case 'listening':
         this.#servers.listening.add(server)
         this.#servers.tune(server)
@@ -121,6 +137,7 @@ export class Requests {
       case 'upgrade':
       case 'connect':
         this.#servers.upgraded.add(b as net.Socket)
+        return this.#hooks.upgraded(b as net.Socket)
     }
   }
 
@@ -130,6 +147,8 @@ export class Requests {
     if (this.draining) session.close()
   }
 }
+
+const CARRIES_REQUEST = new Set(['checkContinue', 'checkExpectation', 'stream'])
 
 /** The client is told not to reuse this connection. */
 function sayGoodbye(res: Res, leaving: boolean): void {

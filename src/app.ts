@@ -1,0 +1,32 @@
+// For applications: what a handler may know and ask of its request. A door (`nodicorn/app`); without a supervisor around it,
+// in tests or under plain node, everything answers as if there were no deadline.
+
+import { runtime } from './worker/context.ts'
+
+const never = new AbortController().signal
+
+/**
+ * The signal of the request that is being handled: aborted with a TimeoutError at its deadline, with an AbortError when the client leaves.
+ * Pass it to whatever the handler waits for. Outside of a request, or with `requestContext` off: a signal that never aborts.
+ */
+export const requestSignal = (): AbortSignal => runtime()?.current()?.signal ?? never
+
+/** Seconds until the deadline of the request that is being handled, negative once it is past; Infinity if it has none. */
+export const deadline = (): number => {
+  const at = runtime()?.current()?.deadline ?? Infinity
+  return (at - performance.now()) / 1000
+}
+
+/**
+ * Moves the deadline to `seconds` from now, if that is later, and at most to `timeoutCeiling` seconds after the request began.
+ * Answers the seconds that are left.
+ */
+export const extendTimeout = (seconds: number): number => {
+  if (!(seconds >= 0))
+    throw new RangeError(`extendTimeout(${seconds}): it must be a number of seconds, 0 or more`)
+  runtime()?.extend(seconds)
+  return deadline()
+}
+
+/** The id of the request that is being handled: the client's X-Request-Id, or one made for it. Undefined outside of a request. */
+export const requestId = (): string | undefined => runtime()?.current()?.id

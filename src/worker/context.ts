@@ -1,0 +1,30 @@
+// Which request the running code belongs to, and what its handler may ask of it. Runs in the main thread of every worker.
+// Shared with `nodicorn/app` through a global symbol, because an application may have a copy of the package of its own.
+
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { Entry } from './request-entry.ts'
+
+/** What `nodicorn/app` finds. */
+export interface Runtime {
+  readonly current: () => RequestContext | undefined
+  /** Moves the deadline of the current request to `seconds` from now, if that is later, and at most to its ceiling. */
+  readonly extend: (seconds: number) => void
+}
+
+/** A request in flight, as its handler sees it. */
+export interface RequestContext {
+  readonly id: string
+  /** Aborted with a TimeoutError at the deadline, with an AbortError when the client leaves. */
+  readonly signal: AbortSignal
+  /** Ms of performance.now(); Infinity without one. */
+  readonly deadline: number
+}
+
+const RUNTIME = Symbol.for('nodicorn.runtime')
+
+export const storage = new AsyncLocalStorage<Entry>()
+
+export const offerRuntime = (runtime: Runtime): void =>
+  void Object.defineProperty(globalThis, RUNTIME, { value: runtime, configurable: true })
+
+export const runtime = (): Runtime | undefined => (globalThis as { [RUNTIME]?: Runtime })[RUNTIME]

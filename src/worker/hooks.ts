@@ -1,0 +1,111 @@
+// What happens to every request and connection of a worker: the parts in their order. Runs in every worker.
+
+import type net from 'node:net'
+import type { WorkerInit } from '../protocol.ts'
+import { Router } from '../routes.ts'
+import type { Scoreboard } from '../scoreboard.ts'
+import { AccessLog } from './access-log.ts'
+import { tellBindError } from './bind-error.ts'
+import { limitBody } from './body-limit.ts'
+import type { Channel } from './channel.ts'
+import { offerRuntime, storage } from './context.ts'
+import { Deadlines } from './deadlines.ts'
+import type { Drain } from './drain.ts'
+import { whyRefused } from './limits.ts'
+import { Pool } from './pool.ts'
+import type { Readiness } from './readiness.ts'
+import { answer } from './refuse.ts'
+import { Entry } from './request-entry.ts'
+import type { Req, RequestHooks, Requests, Res } from './requests.ts'
+import type { Servers } from './servers.ts'
+import { Tracker } from './tracker.ts'
+import { Turnstile } from './turnstile.ts'
+
+export interface Parts {
+  readonly channel: Channel
+  readonly servers: Servers
+  readonly requests: Requests
+  readonly drain: Drain
+  readonly readiness: Readiness
+  readonly board: Scoreboard
+}
+
+export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
+  const { settings } = init
+  const { channel, servers, drain, readiness } = parts
+  const tracker = new Tracker(parts.board)
+  const deadlines = new Deadlines({ ...parts, tracker }, settings)
+  const router = new Router(settings.routes)
+  const turnstile = new Turnstile((entry) => tracker.timed(entry))
+  const log = accessLog(init)
+  const pool = usesPool(init) ? new Pool(servers, channel, settings) : undefined
+  const retireAfter = requestsToServe(settings)
+  let served = 0
+  tracker.hookResponses()
+  if (settings.requestContext) offerContext(tracker)
+  return {
+    begin(req, res) {
+      const route = router.isEmpty ? undefined : router.match(req.method ?? '', req.url ?? '')
+      const entry = new Entry(req, res, route, settings)
+      if (log) entry.sentBefore = sentSoFar(req)
+      if (refuses(req, res, settings, route?.maxBody ?? settings.maxBody)) {
+        if (log) res.on('close', () => log.write(entry))
+        return undefined
+      }
+      tracker.began(entry)
+      deadlines.began(entry.startedAt)
+      if (++served === retireAfter) channel.tell({ type: 'retire', reason: 'max-requests' })
+      return entry
+    },
+    admit: (entry, go) => turnstile.admit(entry, go),
+    ended(entry) {
+      tracker.ended(entry)
+      turnstile.left(entry)
+      log?.write(entry)
+    },
+    connected(server, socket) {
+      tracker.connected(server, socket)
+      pool?.connected()
+    },
+    disconnected: pool ? () => pool.disconnected() : undefined,
+    upgraded: (socket) => tracker.upgraded(socket),
+    failed: (error) => tellBindError(channel, error),
+    listening(server: net.Server) {
+      drain.listening(server)
+      // some applications listen for a moment, to find a free port
+      setImmediate(() => server.listening && readiness.listening(server))
+    },
+  }
+}
+
+/** For `nodicorn/app`. */
+const offerContext = (tracker: Tracker): void =>
+  offerRuntime({
+    current: () => storage.getStore(),
+    extend(seconds) {
+      const entry = storage.getStore()
+      if (!entry) return
+      entry.extend(seconds)
+      tracker.timed(entry)
+    },
+  })
+
+function refuses(req: Req, res: Res, settings: WorkerInit['settings'], maxBody: number): boolean {
+  const refusal = whyRefused(req, settings, maxBody)
+  if (refusal) answer(req, res, refusal.status, `${refusal.text}\n`)
+  else if (maxBody > 0) limitBody(req, res, maxBody)
+  return refusal !== undefined
+}
+
+/** HTTP/2 shares one connection among requests: there is nothing to count. */
+const sentSoFar = (req: Req): number => (req.httpVersionMajor < 2 ? req.socket.bytesWritten : 0)
+
+const accessLog = ({ settings, accessLogFormat, slot }: WorkerInit): AccessLog | undefined =>
+  settings.accessLog ? new AccessLog(settings.accessLog, accessLogFormat, slot) : undefined
+
+const usesPool = ({ settings, sockets }: WorkerInit): boolean =>
+  settings.workerConnections > 0 && sockets === 'owned'
+
+/** Not the same number for every worker, or all of them would be replaced in one go. 0: for ever. */
+const requestsToServe = (s: WorkerInit['settings']): number =>
+  s.maxRequests > 0 ? s.maxRequests + Math.floor(Math.random() * (s.maxRequestsJitter + 1)) : 0

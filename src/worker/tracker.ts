@@ -1,0 +1,119 @@
+// Keeps the scoreboard true: which connection is at what, with which request. Runs in the main thread of every worker.
+
+import type net from 'node:net'
+import { KIND, SLOT, STATE, type Scoreboard } from '../scoreboard.ts'
+import { http } from '../builtin.ts'
+import type { Entry } from './request-entry.ts'
+
+const PLACE = Symbol('nodicorn.place')
+const ENTRY = Symbol('nodicorn.entry')
+
+/** A plain HTTP/1 connection: its slot, and its requests, several if they are pipelined. Only the first one owns the socket. */
+interface Place {
+  /** -1 when the board is full, and when the connection is closed. */
+  slot: number
+  readonly requests: Entry[]
+}
+type Placed = net.Socket & {
+  [PLACE]?: Place | undefined
+  encrypted?: boolean
+  _handle?: { fd?: number } | null
+}
+
+export class Tracker {
+  readonly #board: Scoreboard
+  /** All times on the board are ms since then. */
+  readonly epoch = performance.now()
+
+  constructor(board: Scoreboard) {
+    this.#board = board
+  }
+
+  /** The response's first byte is the moment after which nobody else may answer. */
+  hookResponses(): void {
+    const { prototype } = http().ServerResponse
+    const { writeHead } = prototype
+    const board = this.#board
+    prototype.writeHead = function (this: { [ENTRY]?: Entry }) {
+      const entry = this[ENTRY]
+      if (entry !== undefined) board.setState(entry.slot, STATE.begun)
+      return Reflect.apply(writeHead, this, arguments as never) as never
+    } as typeof writeHead
+  }
+
+  /** Only HTTP/1 without TLS: on any other connection bytes of ours would mean nothing. */
+  connected(server: net.Server, socket: Placed): void {
+    if (!('keepAliveTimeout' in server) || 'setSecureContext' in server || socket.encrypted) return
+    const slot = this.#board.take()
+    const place: Place = { slot, requests: [] }
+    socket[PLACE] = place
+    this.#board.set(slot, SLOT.fd, socket._handle?.fd ?? -1)
+    this.#board.set(slot, SLOT.kind, KIND.plain)
+    this.#board.setState(slot, STATE.idle)
+    socket.once('close', () => this.#leave(socket, place))
+  }
+
+  /** Its requests hear of the end later than we: by then the slot may be somebody else's. */
+  #leave(socket: Placed, { slot, requests }: Place): void {
+    for (const entry of requests) entry.slot = -1
+    socket[PLACE] = undefined
+    this.#board.give(slot)
+  }
+
+  upgraded(socket: Placed): void {
+    this.#board.setState(socket[PLACE]?.slot ?? -1, STATE.upgraded)
+  }
+
+  began(entry: Entry): void {
+    const place = (entry.req.socket as Placed | null)?.[PLACE]
+    ;(entry.res as { [ENTRY]?: Entry })[ENTRY] = entry
+    if (!place) return this.#show(entry, this.#board.take(), KIND.opaque)
+    if (place.requests.length > 0 && isAllSent(place, entry))
+      for (const sent of place.requests.splice(0)) sent.slot = -1
+    place.requests.push(entry)
+    if (place.requests.length === 1) this.#show(entry, place.slot, kindOf(entry))
+  }
+
+  ended(entry: Entry): void {
+    const place = (entry.req.socket as Placed | null)?.[PLACE]
+    if (!place) return this.#board.give(entry.slot)
+    const { requests, slot } = place
+    const at = requests.indexOf(entry)
+    if (at < 0) return
+    if (requests.length > 1) requests.splice(at, 1)
+    else requests.pop()
+    entry.slot = -1
+    // bytes still in our buffer belong to the response that ended: not ours to write after
+    if (requests.length === 0)
+      this.#board.setState(slot, entry.req.socket.writableLength > 0 ? STATE.begun : STATE.idle)
+    else if (at === 0) this.#show(requests[0]!, slot, kindOf(requests[0]!))
+  }
+
+  /** Its deadline moved. */
+  timed(entry: Entry): void {
+    this.#board.set(entry.slot, SLOT.deadline, this.#deadlineOf(entry))
+  }
+
+  #show(entry: Entry, slot: number, kind: number): void {
+    entry.slot = slot
+    if (slot < 0) return
+    this.#board.set(slot, SLOT.kind, kind)
+    this.#board.set(slot, SLOT.startedAt, entry.startedAt - this.epoch)
+    this.#board.set(slot, SLOT.deadline, this.#deadlineOf(entry))
+    this.#board.set(slot, SLOT.id, entry.number)
+    this.#board.setText(slot, entry.method, entry.url)
+    this.#board.setState(slot, entry.res.headersSent ? STATE.begun : STATE.inFlight)
+  }
+
+  /** 0 for none; a deadline that would be 0 is a millisecond late. */
+  #deadlineOf({ deadline }: Entry): number {
+    return deadline === Infinity ? 0 : (deadline - this.epoch) | 0 || 1
+  }
+}
+
+const kindOf = ({ req }: Entry): number =>
+  req.socket.writableLength > 0 ? KIND.opaque : KIND.plain
+
+/** In a pipeline, the responses before this one may be over although node has not said so yet. */
+const isAllSent = ({ requests }: Place, { req }: Entry): boolean =>
+  req.socket.writableLength === 0 && requests.every(({ res }) => res.writableEnded)

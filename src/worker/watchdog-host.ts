@@ -1,0 +1,40 @@
+// Starts the watchdog thread and tells it what it can't see itself. Runs in the main thread of every worker.
+
+import { HEAD, type Scoreboard } from '../scoreboard.ts'
+import { setTrap, trapMemory } from './trap.ts'
+import type { WatchdogData } from './watchdog.ts'
+
+/** How often it is asked whether a debugger is attached, ms. */
+const DEBUGGER_MS = 1_000
+/** The thread needs little: it reads shared memory and writes a few lines. */
+const LIMITS = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2, stackSizeMb: 2 }
+
+/** `executing`: the number of the request whose code is on the stack; `stallTimeout` in seconds, 0 for never. */
+export function startWatchdog(
+  board: Scoreboard,
+  executing: () => number,
+  stallTimeout: number,
+): void {
+  const { Worker } = process.getBuiltinModule('node:worker_threads')
+  const trap = trapMemory()
+  setTrap(trap, executing)
+  const workerData: WatchdogData = { board: board.buffer, trap, stallTimeout: stallTimeout * 1000 }
+  const thread = new Worker(new URL('./watchdog.js', import.meta.url), {
+    workerData,
+    // neither the application's flags and preloads nor its variables: nothing of it may run there
+    execArgv: [],
+    env: {},
+    resourceLimits: LIMITS,
+    name: 'nodicorn watchdog',
+  })
+  thread.unref()
+  watchDebugger(board)
+}
+
+/** With a debugger attached, standing still is what people want. */
+function watchDebugger(board: Scoreboard): void {
+  const inspector = process.getBuiltinModule('node:inspector')
+  const look = (): void => board.setHead(HEAD.debugged, inspector.url() === undefined ? 0 : 1)
+  look()
+  setInterval(look, DEBUGGER_MS).unref()
+}

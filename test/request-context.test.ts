@@ -1,0 +1,143 @@
+// What a handler can know of its request, from nodicorn/app: its signal, its deadline, its id; and the global fetch that
+// follows the request although nobody told it.
+import { createServer, type Server as HttpServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { describe, expect, test } from 'vitest'
+import { expectUnharmed, leave, wantTimeouts } from './helpers/deadlines.ts'
+import { startServer } from './helpers/server.ts'
+import type { Teardown } from './helpers/temp.ts'
+import { until } from './helpers/until.ts'
+
+interface Context {
+  readonly deadline: number
+  readonly id: string
+  readonly aborted: boolean
+}
+
+describe('nodicorn/app', { concurrent: true }, () => {
+  test('tells a handler its deadline and id, and everyone else that there is none', async (t) => {
+    const routes = { '/context': { timeout: 7 } }
+    const server = await startServer(t, 'late.mjs', { config: { routes } })
+    const context = (await server.get('/context')).json<Context>()
+    expect(context.deadline).toBeGreaterThan(6)
+    expect(context.deadline).toBeLessThanOrEqual(7)
+    expect(context.id).toMatch(/^[\da-f-]{36}$/)
+    expect(context.aborted).toBe(false)
+    const outside = (await server.get('/outside')).json()
+    expect(outside).toEqual({ deadline: 'Infinity', aborted: false })
+  })
+
+  test('aborts the signal with a TimeoutError at the deadline', async (t) => {
+    const server = await startServer(t, 'late.mjs', '--timeout', '0.4')
+    wantTimeouts(server)
+    expect((await server.get('/watch')).status).toBe(504)
+    await server.prints(/^\/watch aborted with TimeoutError$/)
+  })
+
+  test('aborts the signal with an AbortError when the client leaves', async (t) => {
+    const server = await startServer(t, 'late.mjs')
+    await leave(server, '/watch')
+    await server.prints(/^\/watch aborted with AbortError$/)
+  })
+
+  test('never aborts the signal of a request that ended well', async (t) => {
+    const server = await startServer(t, 'late.mjs', '--timeout', '0.4')
+    expect((await server.get('/watch-then-end')).text).toBe('ended')
+    await server.get('/wait/longer?ms=300')
+    await server.get('/wait/longer?ms=300')
+    expect(server.output.filter((line) => line.includes('aborted'))).toEqual([])
+  })
+
+  test('lets a handler move its deadline, up to --timeout-ceiling', async (t) => {
+    const flags = ['--timeout', '0.5', '--timeout-ceiling', '2']
+    const server = await startServer(t, 'late.mjs', ...flags)
+    wantTimeouts(server)
+    const [extended, beyond, refused] = await Promise.all([
+      server.get('/extend?seconds=1.5&ms=1000'),
+      server.get('/extend?seconds=60&ms=5000'),
+      server.get('/extend?seconds=0.1&ms=0'),
+    ])
+    expect(extended.status).toBe(200)
+    const { left, after } = extended.json<{ left: number; after: number }>()
+    expect(left).toBeCloseTo(1.5, 1)
+    expect(after).toBeLessThan(0.6)
+    expect(beyond.status, 'the ceiling').toBe(504)
+    expect(refused.json<{ left: number }>().left, 'never earlier').toBeGreaterThan(0.3)
+  })
+
+  test('knows nothing without the request context, and the 504 comes all the same', async (t) => {
+    const server = await startServer(t, 'late.mjs', '--timeout', '0.5', '--no-request-context')
+    wantTimeouts(server)
+    const context = (await server.get('/outside')).json()
+    expect(context).toEqual({ deadline: 'Infinity', aborted: false })
+    expect((await server.get('/context')).json<Context>().id).toBeUndefined()
+    expect((await server.get('/extend?seconds=60&ms=2000')).status).toBe(504)
+  })
+})
+
+/** An upstream that never answers /never, half answers /half, and counts what it has open. */
+async function upstream(t: Teardown): Promise<{ url: string; open(): number }> {
+  let open = 0
+  const server: HttpServer = createServer((req, res) => {
+    open++
+    res.on('close', () => open--)
+    if (req.url === '/half') res.write('half')
+    if (req.url === '/') res.end('from upstream')
+  }).listen(0, '127.0.0.1')
+  t.onTestFinished(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  await until('the upstream listens', () => server.listening)
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, open: () => open }
+}
+
+describe('the global fetch of an app that knows nothing of us', { concurrent: true }, () => {
+  test('works', async (t) => {
+    const { url } = await upstream(t)
+    const server = await startServer(t, 'late.mjs')
+    expect((await server.get(`/fetch?url=${url}/`)).text).toBe('from upstream')
+    expect((await server.get(`/proxy?url=${url}/`)).text).toBe('from upstream')
+  })
+
+  test('ends at the deadline, and an app that does not catch it lives on', async (t) => {
+    const { url, open } = await upstream(t)
+    const server = await startServer(t, 'late.mjs', '--timeout', '0.5')
+    wantTimeouts(server)
+    expect((await server.get(`/fetch?url=${url}/never`)).status).toBe(504)
+    await server.prints(/^fetch failed with TimeoutError$/)
+    await until('the upstream is rid of it', () => open() === 0)
+    await expectUnharmed(server)
+  })
+
+  test('ends when the client leaves, and an app that does not catch it lives on', async (t) => {
+    const { url, open } = await upstream(t)
+    const server = await startServer(t, 'late.mjs')
+    for (const path of [`/fetch?url=${url}/never`, `/proxy?url=${url}/half`]) {
+      const left = leave(server, path)
+      await until('the upstream was asked', () => open() === 1)
+      await left
+      await until('the upstream is rid of it', () => open() === 0)
+    }
+    await server.prints(/^fetch failed with AbortError$/)
+    await expectUnharmed(server)
+  })
+
+  test('goes on as ever with --no-abort-fetch', async (t) => {
+    const { url, open } = await upstream(t)
+    const server = await startServer(t, 'late.mjs', '--timeout', '0.5', '--no-abort-fetch')
+    wantTimeouts(server)
+    expect((await server.get(`/fetch?url=${url}/never`)).status).toBe(504)
+    await server.get('/wait/a/moment?ms=300')
+    expect(open(), 'for ever').toBe(1)
+    expect(server.output.filter((line) => line.includes('failed'))).toEqual([])
+  })
+
+  test('obeys its own signal too', async (t) => {
+    const { url } = await upstream(t)
+    const server = await startServer(t, 'late.mjs')
+    const answer = await server.get(`/fetch-with-own-signal?url=${url}/never`)
+    expect(answer.text).toBe('MyOwnError')
+    await expectUnharmed(server)
+  })
+})
