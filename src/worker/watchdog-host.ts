@@ -25,6 +25,9 @@ export function startWatchdog(
     execArgv: [],
     env: {},
     resourceLimits: LIMITS,
+    // or they would be piped into the application's, whose errors (a reader that left) node then no longer forgives
+    stdout: true,
+    stderr: true,
     name: 'nodicorn watchdog',
   })
   thread.unref()

@@ -12,7 +12,7 @@ const VARYING = [
   /\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+Z| [+-]\d{4})/,
   /\d\d\/[A-Z][a-z]{2}\/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}/,
   /(?<![\d.])\d+\.\d+\.\d+(?![\d.])/,
-  /after \d+(?:\.\d+)? s/,
+  /(?:after|for|taken) \d+(?:\.\d+)? s/,
 ]
 const PID = /\d{4,}/
 const PIECES = new RegExp(`(${[...VARYING, PID].map((piece) => piece.source).join('|')})`)
