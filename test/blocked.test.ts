@@ -94,7 +94,10 @@ describe('the client gets a 504, the log the place, a successor the work:', () =
         expect(line).toMatchObject({ certain: false, stack: null })
       } else {
         expect(line.msg).toMatch(`GET ${path}?secret=1 blocked the event loop for`)
-        expect(line.msg).toMatch(new RegExp(`, at .*${name} .*/${standsAt('blocking.js', name)}:`))
+        // an async function that is just being resumed stands, for V8, at its first line
+        const lines =
+          path === '/microtasks' ? 'blocking\\.js:(26|28)' : standsAt('blocking.js', name)
+        expect(line.msg).toMatch(new RegExp(`, at .*${name} .*/${lines}:`))
         expect(line).toMatchObject({ certain: true })
       }
       await expectSuccessorOf(server, pid!)

@@ -105,8 +105,9 @@ function trapMain(session: Session): Promise<boolean> {
   return new Promise((resolve) => {
     const poll = (): void => {
       if (Atomics.load(trapInts, TRAP.state) === TRAPPED) {
-        // between two microtasks there is only node on the stack: another moment tells more
-        if (--tries === 0 || namesApplication(readStack(trap))) return resolve(true)
+        // between two microtasks there is only node on the stack, or no request yet: another moment tells more
+        const isTelling = trapInts[TRAP.id] !== 0 && namesApplication(readStack(trap))
+        if (--tries === 0 || isTelling) return resolve(true)
         letGo()
         spring()
       } else if (performance.now() > limit) return resolve(false)
