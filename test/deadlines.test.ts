@@ -65,6 +65,7 @@ describe('a late request', { concurrent: true }, () => {
     const uuid = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/
     expect(made.headers['x-request-id']).toMatch(uuid)
     expect(refused.headers['x-request-id']).toMatch(uuid)
+    await server.logTimes(/^REQUEST TIMEOUT/, 3)
     const ids = timeoutsOf(server).map(({ id }) => id)
     expect(ids.sort()).toEqual([given, made, refused].map((a) => a.headers['x-request-id']).sort())
     const { id } = (await server.get('/context', { headers: { 'x-request-id': 'a.b' } })).json<{

@@ -11,8 +11,8 @@ import type { Servers } from './servers.ts'
 
 /** How often a draining worker looks whether it is done, ms. */
 const LOOK_MS = 20
-/** New clients are let in this long at most when a drain begins, ms; a flood must not keep it from beginning. */
-const QUEUE_MS = 500
+/** What waits in the queue is let in when a drain begins: all of this if it takes as long, or a flood would keep it from beginning. */
+const QUEUE = { ms: 500, connections: 4096 }
 /** Requests in flight get this long in a quick stop, or when the master is dead, ms. */
 const QUICK_MS = 500
 /** Without a master, everything is over after this long, whatever the application's own handlers do, ms. */
@@ -43,6 +43,7 @@ export class Drain {
   #patience = 0
   #idleUntil = Infinity
   #beganAt = 0
+  #queueEnd = 0
   #looking: NodeJS.Timeout | undefined
   readonly #parts: DrainParts
   readonly #cleanUps: (() => unknown)[] = []
@@ -109,13 +110,14 @@ export class Drain {
       requests: requests.inFlight.size,
       connections: servers.sockets.size,
     })
+    this.#queueEnd = servers.accepted + QUEUE.connections
     this.#emptyQueue(servers.accepted, 0)
   }
 
   /** Closing the socket would reset what waits in its queue, of which libuv accepts one connection in each turn of the loop. */
   #emptyQueue(accepted: number, quietTurns: number): void {
-    const late = performance.now() > this.#beganAt + QUEUE_MS
-    if (quietTurns === 2 || late || this.#mode === 'quick') return this.#leavePool()
+    const isFlood = accepted >= this.#queueEnd && performance.now() > this.#beganAt + QUEUE.ms
+    if (quietTurns === 2 || isFlood || this.#mode === 'quick') return this.#leavePool()
     setImmediate(() => {
       const now = this.#parts.servers.accepted
       this.#emptyQueue(now, now === accepted ? quietTurns + 1 : 0)

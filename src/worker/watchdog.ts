@@ -24,8 +24,8 @@ const STALE_MS = 500
 const GRACE_MS = 200
 /** No answer from the main thread within this means it is in native code, ms. */
 const NATIVE_MS = 250
-/** How often the stack is looked at until it has a line of the application. */
-const TRIES = 20
+/** How often the stack is looked at until it has a line of the application: at once, then at its next statements. */
+const TRIES = { atOnce: 4, stepping: 20 }
 const DIGEST_MS = 1_000
 /** An idle loop beats twice a second, and a busy machine may delay that: less than this is no stall, ms. */
 const LEAST_STALL_MS = 2_000
@@ -93,25 +93,49 @@ async function end(reason: PostMortem['reason']): Promise<void> {
 }
 
 /** Resolves with true when the main thread stands in the trap, with false when it is in native code and can't be reached. */
-function trapMain(session: Session): Promise<boolean> {
+async function trapMain(session: Session): Promise<boolean> {
   session.connectToMainThread()
-  let limit = 0
-  let tries = TRIES
-  const spring = (): void => {
-    limit = performance.now() + NATIVE_MS
-    session.post('Runtime.evaluate', { expression: TRAP_EXPRESSION })
+  for (let tries = 1; await springs(session); tries++) {
+    const enough = tries < TRIES.atOnce ? isOfRequest() && isOfApplication() : isOfApplication()
+    if (enough || tries === TRIES.atOnce + TRIES.stepping) return true
+    // between two microtasks, where V8 looks for interrupts, only node is on the stack, and no request is known
+    if (tries < TRIES.atOnce) letGo()
+    else await step(session, tries === TRIES.atOnce ? 'Debugger.pause' : 'Debugger.stepInto')
   }
-  spring()
+  return false
+}
+
+const isOfRequest = (): boolean => trapInts[TRAP.id] !== 0
+const isOfApplication = (): boolean => namesApplication(readStack(trap))
+
+/** Lets the main thread go on to its next statement that is not node's own. */
+async function step(session: Session, how: 'Debugger.pause' | 'Debugger.stepInto'): Promise<void> {
+  if (how === 'Debugger.pause') {
+    session.post('Debugger.enable')
+    session.post('Debugger.setBlackboxPatterns', { patterns: ['^node:'] })
+  }
+  let paused = false
+  session.once('Debugger.paused', () => (paused = true))
+  session.post(how)
+  letGo()
+  // if there is no next statement in time, the next look tells where it is
+  await within(NATIVE_MS, () => paused)
+}
+
+/** Whether the main thread went into the trap. */
+function springs(session: Session): Promise<boolean> {
+  session.post('Runtime.evaluate', { expression: TRAP_EXPRESSION })
+  return within(NATIVE_MS, () => Atomics.load(trapInts, TRAP.state) === TRAPPED)
+}
+
+/** Whether it came true in time; what it waits for is also what keeps this thread alive. */
+function within(ms: number, isTrue: () => boolean): Promise<boolean> {
+  const limit = performance.now() + ms
   return new Promise((resolve) => {
     const poll = (): void => {
-      if (Atomics.load(trapInts, TRAP.state) === TRAPPED) {
-        // between two microtasks there is only node on the stack, or no request yet: another moment tells more
-        const isTelling = trapInts[TRAP.id] !== 0 && namesApplication(readStack(trap))
-        if (--tries === 0 || isTelling) return resolve(true)
-        letGo()
-        spring()
-      } else if (performance.now() > limit) return resolve(false)
-      setTimeout(poll, 1)
+      if (isTrue()) resolve(true)
+      else if (performance.now() > limit) resolve(false)
+      else setTimeout(poll, 1)
     }
     poll()
   })
