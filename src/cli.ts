@@ -6,6 +6,7 @@ import { findApp } from './app-file.ts'
 import { type ParsedArgs, parseWords } from './argv.ts'
 import { loadConfig, type StartRequest } from './config.ts'
 import { ConfigErrors, UserError } from './errors.ts'
+import { packageJson } from './paths.ts'
 
 type Command = 'start' | 'check' | 'config'
 const COMMANDS: readonly Command[] = ['start', 'check', 'config']
@@ -103,7 +104,7 @@ const unknownCommand = async (first: string, words: readonly string[]): Promise<
 const quote = (word: string): string => JSON.stringify(word)
 
 const version = (): string => {
-  const file = fs.readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  const file = fs.readFileSync(packageJson, 'utf8')
   return `supervisor ${(JSON.parse(file) as { version: string }).version}\n`
 }
 
@@ -124,4 +125,6 @@ const report = (error: unknown): number => {
   return error.exit
 }
 
-process.exitCode = await main(process.argv.slice(2)).catch(report)
+void main(process.argv.slice(2))
+  .catch(report)
+  .then((exit) => (process.exitCode = exit))

@@ -38,7 +38,7 @@ export class Log {
 
   #line(level: Level, facts: object, sentence: string): void {
     if (this.#logger) this.#logger[level](facts, sentence)
-    else this.#waiting.push([level, { ...facts, time: new Date().toISOString() }, sentence])
+    else this.#waiting.push([level, { time: new Date().toISOString(), ...facts }, sentence])
   }
 
   /** Throws a UserError when the file can't be written: pino opens it later, when nobody is left to tell. */
@@ -55,8 +55,9 @@ export class Log {
     }
   }
 
-  /** Loads pino and writes what has waited. */
+  /** Loads pino and writes what has waited; again it does nothing. */
   open(settings: LogSettings): void {
+    if (this.#logger) return
     // require() and not import(): the ESM loader's pass over a CommonJS package costs another 8 ms (Node 20)
     const pino = createRequire(import.meta.url)('pino') as typeof import('pino').default
     const sink = openSink(pino, settings.logFile)

@@ -8,7 +8,7 @@ import { Ajv } from 'ajv'
 import { afterAll, expect, test } from 'vitest'
 
 const repository = fileURLToPath(new URL('..', import.meta.url))
-const cli = join(repository, 'dist/cli.js')
+const cli = join(repository, 'dist/cli.cjs')
 
 const made: string[] = []
 afterAll(() => {

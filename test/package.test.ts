@@ -57,7 +57,7 @@ test('the tarball holds what runs and what explains it, and nothing else', async
   const tarball = await pack(dir)
   const { stdout } = await run('tar', ['-tzf', tarball])
   const files = stdout.trim().split('\n')
-  for (const file of ['package.json', 'README.md', 'LICENSE', 'dist/cli.js', 'dist/index.d.ts'])
+  for (const file of ['package.json', 'README.md', 'LICENSE', 'dist/cli.cjs', 'dist/index.d.ts'])
     expect(files).toContain(`package/${file}`)
   const folders = new Set(files.map((file) => file.split('/').slice(1, -1)[0] ?? ''))
   expect([...folders].sort()).toEqual(['', 'dist', 'docs'])

@@ -5,6 +5,7 @@ import { resolveWorkers } from '../cgroup.ts'
 import type { Config, StartRequest } from '../config.ts'
 import { UserError } from '../errors.ts'
 import { Log } from '../log.ts'
+import { packageJson } from '../paths.ts'
 import { checkIdentity } from './identity.ts'
 import type { MasterOptions, ReadyFacts } from './inputs.ts'
 import { Master } from './master.ts'
@@ -13,6 +14,9 @@ import { listenToSignals, type Order } from './signals.ts'
 import { canOwnSockets } from './sockets.ts'
 import { mendRoundRobin } from './stock-cluster.ts'
 import { appName, type Birth } from './worker-init.ts'
+
+/** Loading pino takes as long as half a boot: it waits until the workers are ready, but no longer than this, ms. */
+const LOG_MS = 150
 
 /** A server that runs. */
 export interface Running {
@@ -77,14 +81,20 @@ function run(
   const ready = deferred<void>()
   ready.promise.catch(() => undefined) // nobody need wait for it: the log and `finished` tell as well
   const finished = deferred<number>()
+  const openLog = (): void => {
+    clearTimeout(opening)
+    log.open(request.config.settings)
+  }
   const master = new Master({
     ...basics(request, birth, log),
     onReady: (facts) => {
+      openLog()
       sayReady(log, request.config, facts)
       ready.resolve()
     },
     onEnd: (failure, killed) => {
       ignoreSignals()
+      openLog()
       pidfile?.remove()
       const exit = failure?.exit ?? (killed > 0 ? 1 : 0)
       if (failure) log.event('startFailed', { error: failure.message, exit })
@@ -95,8 +105,7 @@ function run(
   const order = (order: Order, name: string): void => master.post({ type: 'order', order, name })
   const ignoreSignals = listenToSignals(order)
   master.start()
-  // Only now, while the workers boot: loading pino takes as long as a third of a boot.
-  log.open(request.config.settings)
+  const opening = setTimeout(openLog, LOG_MS)
   return {
     pids: () => master.pids,
     urls: () => master.urls,
@@ -175,7 +184,7 @@ const textFormat = ({ settings }: Config): boolean =>
 
 export const version = (): string =>
   (
-    JSON.parse(fs.readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    JSON.parse(fs.readFileSync(packageJson, 'utf8')) as {
       version: string
     }
   ).version

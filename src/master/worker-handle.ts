@@ -3,9 +3,11 @@
 
 import cluster, { type Worker } from 'node:cluster'
 import { ChildProcess } from 'node:child_process'
+import { createRequire } from 'node:module'
 import type { Readable } from 'node:stream'
-import { fileURLToPath } from 'node:url'
+import { pathToFileURL } from 'node:url'
 import type { ErrorCode, UserError } from '../errors.ts'
+import { importsDone, workerEntry } from '../paths.ts'
 import {
   INIT_VARIABLE,
   SLOT_VARIABLE,
@@ -156,14 +158,12 @@ export class WorkerHandle {
   }
 }
 
-const entry = fileURLToPath(new URL('../worker/entry.js', import.meta.url))
-
 function fork({ init, cwd, appArgs, nodeArgs, env }: SpawnOptions): Worker {
   cluster.setupPrimary({
     exec: init.file,
     cwd,
     args: [...appArgs],
-    execArgv: [...preloads([...nodeArgs, ...typescriptArgs(init.file)]), '--require', entry],
+    execArgv: [...preloads([...nodeArgs, ...typescriptArgs(init.file)]), '--require', workerEntry],
     stdio: ['ignore', 'inherit', 'pipe', 'ipc', 'pipe'],
     silent: false,
   })
@@ -199,20 +199,20 @@ function inOwnGroup<T>(forkIt: () => T): T {
 /** Node runs the main module only after its last --import: imports-done.js is that last one and tells the app loader. */
 function preloads(args: string[]): string[] {
   const hasImports = `${args.join(' ')} ${process.env['NODE_OPTIONS'] ?? ''}`.includes('--import')
-  return hasImports
-    ? [...args, '--import', new URL('../worker/imports-done.js', import.meta.url).href]
-    : args
+  return hasImports ? [...args, '--import', importsDone.href] : args
 }
 
 /** tsx, for a TypeScript file on a Node that does not strip types itself. */
 function typescriptArgs(file: string): string[] {
   const stripsTypes = Boolean((process.features as { typescript?: unknown }).typescript)
-  return /\.[mc]?ts$/.test(file) && !stripsTypes ? ['--import', import.meta.resolve('tsx')] : []
+  return /\.[mc]?ts$/.test(file) && !stripsTypes
+    ? ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href]
+    : []
 }
 
 /** `target`: a pid, or minus a pid for its process group. */
 function sendKill(target: number): void {
-  if (target === 0 || target === -0) return
+  if (target === 0) return
   try {
     process.kill(target, 'SIGKILL')
   } catch (error) {

@@ -16,11 +16,11 @@ interface MainModule {
   readonly loaded: boolean
 }
 
-let tellImportsDone: () => void
-const importsDone = new Promise<void>((resolve) => (tellImportsDone = resolve))
-
-/** The last `--import` of this process has run: the main module is next. Called by imports-done.ts. */
-export const markImportsDone = (): void => tellImportsDone()
+/** Where imports-done.ts finds what it has to call: the last `--import` of this process has run, the main module is next. */
+const IMPORTS_DONE = Symbol.for('nodicorn.importsDone')
+const importsDone = new Promise<void>((resolve) =>
+  Object.defineProperty(globalThis, IMPORTS_DONE, { value: resolve }),
+)
 
 /**
  * Calls back once the main module has begun: a CommonJS one has then run to its end, unless it threw.

@@ -49,9 +49,7 @@ export function readStack(memory: SharedArrayBuffer): string[] {
     .toString()
     .split('\n')
     .slice(1)
-  const own = lines.findLastIndex((line) =>
-    /worker[\\/]trap\.[jt]s|<anonymous>:1:\d+\)?$/.test(line),
-  )
+  const own = lines.findIndex((line) => /<anonymous>:1:\d+\)?$/.test(line)) // of TRAP_EXPRESSION
   return lines.slice(own + 1).map((line) => line.trim())
 }
 

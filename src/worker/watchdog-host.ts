@@ -1,5 +1,6 @@
 // Starts the watchdog thread and tells it what it can't see itself. Runs in the main thread of every worker.
 
+import { watchdogEntry } from '../paths.ts'
 import { HEAD, type Scoreboard } from '../scoreboard.ts'
 import { setTrap, trapMemory } from './trap.ts'
 import type { WatchdogData } from './watchdog.ts'
@@ -19,7 +20,7 @@ export function startWatchdog(
   const trap = trapMemory()
   setTrap(trap, executing)
   const workerData: WatchdogData = { board: board.buffer, trap, stallTimeout: stallTimeout * 1000 }
-  const thread = new Worker(new URL('./watchdog.js', import.meta.url), {
+  const thread = new Worker(watchdogEntry, {
     workerData,
     // neither the application's flags and preloads nor its variables: nothing of it may run there
     execArgv: [],

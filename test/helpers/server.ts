@@ -10,7 +10,7 @@ import { isAlive, signalIfThere } from './process.ts'
 import { tempDir, type Teardown } from './temp.ts'
 import { PATIENCE, until, within } from './until.ts'
 
-export const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
+export const cli = fileURLToPath(new URL('../../dist/cli.cjs', import.meta.url))
 export const fixtures = fileURLToPath(new URL('../fixtures', import.meta.url))
 
 export interface ServerOptions {

@@ -228,7 +228,7 @@ export function newProject(t: Teardown): string {
   const dir = tempDir(t, { 'package.json': JSON.stringify(manifest) })
   mkdirSync(join(dir, 'node_modules', '.bin'), { recursive: true })
   symlinkSync(checkout, join(dir, 'node_modules', 'nodicorn'))
-  symlinkSync('../nodicorn/dist/cli.js', join(dir, 'node_modules', '.bin', 'supervisor'))
+  symlinkSync('../nodicorn/dist/cli.cjs', join(dir, 'node_modules', '.bin', 'supervisor'))
   for (const name of ['express', '@types'])
     symlinkSync(join(checkout, 'node_modules', name), join(dir, 'node_modules', name))
   return dir

@@ -1,0 +1,13 @@
+// Where the built package has what other processes and threads load. A leaf: like the bundles, it is built into dist/ itself,
+// so the same relative addresses hold in all of them.
+
+import { fileURLToPath } from 'node:url'
+
+const here = (path: string): URL => new URL(path, import.meta.url)
+
+/** The first code of a worker, by `--require`. */
+export const workerEntry = fileURLToPath(here('./worker.cjs'))
+/** The last `--import` of a worker that has others. */
+export const importsDone = here('./worker/imports-done.js')
+export const watchdogEntry = here('./watchdog.cjs')
+export const packageJson = here('../package.json')
