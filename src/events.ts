@@ -82,6 +82,15 @@ export const events = {
     'info',
     (f) => `Worker exited (pid: ${f.worker}) after ${seconds(f.uptime)}: ${f.reason}`,
   ),
+  handedOver: row<Of & { connections: number }>(
+    'debug',
+    (f) => `Worker (pid:${f.worker}) handed ${plural(f.connections, 'connection')} over to others`,
+  ),
+  handoverFails: row<{ node: string; why: string }>(
+    'warning',
+    (f) =>
+      `Idle connections are not handed over on Node ${f.node}: ${f.why}; workers that leave tell clients to reconnect`,
+  ),
   workerCrashed: row<
     Of & {
       code: number | null

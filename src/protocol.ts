@@ -26,6 +26,8 @@ export type WorkerSettings = Pick<
   | 'routes'
   | 'gracefulTimeout'
   | 'drainIdle'
+  | 'handover'
+  | 'rebalance'
   | 'keepAlive'
   | 'headersTimeout'
   | 'backlog'
@@ -134,9 +136,25 @@ export interface PostMortem {
 
 export type FromWatchdog = Digest | PostMortem
 
+/**
+ * Handing over, worker to master to another worker. `gave` and `sent` follow the handle on the same wire: without the
+ * handle before them, it was lost on the way (EMFILE).
+ */
+export interface Connection {
+  readonly seq: number
+  /** Which of a worker's servers it belongs to. */
+  readonly key: string
+  /** It has served requests, and waits for the next one; else it never sent a byte. */
+  readonly served: boolean
+}
+
 export type ToWorker =
   | { type: 'socket'; seq: number; errno: number }
-  | { type: 'drain'; mode: DrainMode; idleSeconds: number }
+  | { type: 'drain'; mode: DrainMode; idleSeconds: number; handover: boolean }
+  | ({ type: 'take' } & Connection)
+  | { type: 'sent'; seq: number }
+  | { type: 'given'; seq: number; taken: boolean }
+  | { type: 'share'; count: number }
 
 export type ToMaster =
   | { type: 'listen'; seq: number; query: ListenQuery }
@@ -151,15 +169,36 @@ export type ToMaster =
   | ({ type: 'slow'; seconds: number; timeout: number } & Named)
   | { type: 'notice'; text: string }
 
+/** About handing over: for the master's handover.ts, not for its loop. */
+export type FromHandover =
+  | ({ type: 'give' } & Connection)
+  | { type: 'gave'; seq: number }
+  | { type: 'taken'; seq: number; taken: boolean }
+  | { type: 'load'; connections: number }
+  | { type: 'handover-fails'; why: string }
+
+const ABOUT_HANDOVER: Record<FromHandover['type'], true> = {
+  give: true,
+  gave: true,
+  taken: true,
+  load: true,
+  'handover-fails': true,
+}
+
+export const isFromHandover = (message: ToMaster | FromHandover): message is FromHandover =>
+  message.type in ABOUT_HANDOVER
+
 export type Envelope<M> = M & { cmd: typeof CMD }
 
-export const seal = <M extends ToWorker | ToMaster>(message: M): Envelope<M> => ({
+type Message = ToWorker | ToMaster | FromHandover
+
+export const seal = <M extends Message>(message: M): Envelope<M> => ({
   ...message,
   cmd: CMD,
 })
 
 /** The message if it is one of ours, else undefined. */
-export const open = <M extends ToWorker | ToMaster>(message: unknown): M | undefined =>
+export const open = <M extends Message>(message: unknown): M | undefined =>
   typeof message === 'object' && message !== null && (message as { cmd?: unknown }).cmd === CMD
     ? (message as M)
     : undefined

@@ -79,6 +79,18 @@ export const settings = {
     env: ['PRELOAD'],
     help: 'Load the app once in a process of its own before any worker is touched, so that an app that cannot load never replaces one that serves.',
   },
+  handover: {
+    ...kinds.onOff(),
+    default: true,
+    group: 'Server',
+    help: 'Move idle connections (plain HTTP/1.1) from a worker that leaves to one that stays, unseen by their clients. Without it, clients are told to reconnect. Turn it off for an app that remembers something by connection, as NTLM does.',
+  },
+  rebalance: {
+    ...kinds.onOff(),
+    default: true,
+    group: 'Server',
+    help: 'Move idle connections (plain HTTP/1.1) from workers that have many to workers that have few. Needs handover.',
+  },
   sockets: {
     ...socketOwner,
     default: 'auto',

@@ -273,9 +273,9 @@ describe.concurrent('the settings file', () => {
 })
 
 test.concurrent(
-  'an idle kept-alive connection may speak once more to its old worker',
+  'an idle kept-alive connection that is not handed over may speak once more to its old worker',
   async (t) => {
-    const server = await startServer(t, 'hello.js', '--drain-idle', '10')
+    const server = await startServer(t, 'hello.js', '--drain-idle', '10', '--no-handover')
     const [client] = await clientOfEach(t, server, 1)
     server.signal('SIGHUP')
     await server.log(/^Worker exiting/)

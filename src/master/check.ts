@@ -38,6 +38,7 @@ export function tryApp(request: StartRequest): Promise<UserError | undefined> {
           clearTimeout(timer)
           resolve(loaded ? undefined : bootError(from, code, signal))
         },
+        handover: () => undefined,
         digest: () => undefined,
       },
     )

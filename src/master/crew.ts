@@ -3,8 +3,10 @@
 import type { Log } from '../log.ts'
 import { payload, type DrainMode } from '../protocol.ts'
 import type { Settings } from '../settings.ts'
+import { Handover } from './handover.ts'
 import { isServing } from './lifecycle.ts'
 import type { WorkerView } from './plan.ts'
+import type { Roll } from './roll.ts'
 import {
   WorkerHandle,
   type LeaveReason,
@@ -41,14 +43,22 @@ export class Crew {
   readonly #workers = new Set<WorkerHandle>()
   readonly #log: Log
   readonly #events: WorkerEvents
+  readonly #handover: Handover
   /** How many had to be killed although they had been told to leave, since the stop began. */
   killed = 0
 
-  constructor(log: Log, events: Omit<WorkerEvents, 'digest'>) {
+  constructor(
+    log: Log,
+    roll: Pick<Roll, 'oldest'>,
+    events: Pick<WorkerEvents, 'message' | 'exit'>,
+  ) {
     this.#log = log
+    this.#handover = new Handover(log, roll, () => this.ready)
     const digest: WorkerEvents['digest'] = ({ facts }, said) =>
       log.event('digest', { ...facts, ...payload(said) })
-    this.#events = { ...events, digest }
+    const handover: WorkerEvents['handover'] = (worker, message, handle) =>
+      this.#handover.hear(worker, message, handle)
+    this.#events = { ...events, handover, digest }
   }
 
   get size(): number {
@@ -87,6 +97,7 @@ export class Crew {
     worker.advance('exit')
     worker.lastWords.release()
     this.#workers.delete(worker)
+    this.#handover.gone(worker)
   }
 
   retire(worker: WorkerHandle, reason: LeaveReason, mode: DrainMode, times: Times): void {
@@ -98,13 +109,19 @@ export class Crew {
     worker.reason = reason
     worker.deadline = performance.now() + seconds * 1000
     if (mode === 'quick') this.hurry(worker)
-    else if (reason !== 'signal') worker.tell({ type: 'drain', mode, idleSeconds: times.drainIdle })
+    else if (reason !== 'signal')
+      worker.tell({
+        type: 'drain',
+        mode,
+        idleSeconds: times.drainIdle,
+        handover: reason !== 'stop', // at a stop nobody stays to take anything
+      })
   }
 
   /** A drain, begun or not, becomes a quick one. */
   hurry(worker: WorkerHandle): void {
     worker.deadline = Math.min(worker.deadline, performance.now() + LEAVE_QUICK_SECONDS * 1000)
-    worker.tell({ type: 'drain', mode: 'quick', idleSeconds: 0 })
+    worker.tell({ type: 'drain', mode: 'quick', idleSeconds: 0, handover: false })
   }
 
   hurryAll(): void {

@@ -48,7 +48,7 @@ export class Master {
     this.#roll = new Roll(options.config)
     this.#alerts = new Alerts(options.log, options.birth.name, () => this.#roll.config.settings)
     this.#target = options.target(options.config)
-    this.#crew = new Crew(options.log, {
+    this.#crew = new Crew(options.log, this.#roll, {
       message: (worker, message) => this.post({ type: 'message', worker, message }),
       exit: (worker, code, signal) => this.post({ type: 'exit', worker, code, signal }),
     })

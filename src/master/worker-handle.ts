@@ -12,9 +12,11 @@ import {
   INIT_VARIABLE,
   SLOT_VARIABLE,
   WATCHDOG_PIPE,
+  isFromHandover,
   open,
   seal,
   type Digest,
+  type FromHandover,
   type ToMaster,
   type ToWorker,
   type WorkerInit,
@@ -42,6 +44,7 @@ export interface SpawnOptions {
 
 export interface WorkerEvents {
   message(worker: WorkerHandle, message: ToMaster): void
+  handover(worker: WorkerHandle, message: FromHandover, handle: unknown): void
   exit(worker: WorkerHandle, code: number | null, signal: NodeJS.Signals | null): void
   digest(worker: WorkerHandle, digest: Digest): void
 }
@@ -70,6 +73,8 @@ export class WorkerHandle {
   warnAt = this.bornAt + STILL_BOOTING_MS
   /** When its watchdog was first found silent for too long; ms of performance.now(). */
   silentSince: number | undefined
+  /** As it said last, and what it was given since. */
+  connections = 0
   /** Why we killed it, if we did. */
   killedFor: string | undefined
   #state: State = 'booting'
@@ -87,9 +92,11 @@ export class WorkerHandle {
       events.digest(this, digest),
     )
     child.stderr?.on('data', (chunk: Buffer) => this.lastWords.hear(chunk))
-    child.on('internalMessage', (raw: unknown) => {
-      const message = open<ToMaster>(raw)
-      if (message) events.message(this, message)
+    child.on('internalMessage', (raw: unknown, handle: unknown) => {
+      const message = open<ToMaster | FromHandover>(raw)
+      if (!message) return
+      if (isFromHandover(message)) events.handover(this, message, handle)
+      else events.message(this, message)
     })
     // EPIPE, ERR_IPC_CHANNEL_CLOSED: it died while we wrote, and its exit event tells the rest
     child.on('error', (error) => this.pid === 0 && this.#neverLived(error, events))

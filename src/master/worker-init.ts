@@ -19,6 +19,8 @@ const WORKER_SETTINGS = [
   'routes',
   'gracefulTimeout',
   'drainIdle',
+  'handover',
+  'rebalance',
   'keepAlive',
   'headersTimeout',
   'backlog',

@@ -1,7 +1,14 @@
 // The worker's end of the wire to the master: ask for a socket, tell, be told. Runs in every worker.
 // Keeps the process alive only while the application listens or waits for a socket, so that a script that ends is seen to end.
 
-import { open, seal, type ListenQuery, type ToMaster, type ToWorker } from '../protocol.ts'
+import {
+  open,
+  seal,
+  type FromHandover,
+  type ListenQuery,
+  type ToMaster,
+  type ToWorker,
+} from '../protocol.ts'
 
 type SocketReply = (errno: number, handle: unknown) => void
 
@@ -12,7 +19,8 @@ export class Channel {
   #whenQuiet: (() => void) | undefined
   readonly #send: NonNullable<typeof process.send>
   /** Called with everything the master says that is not the reply to a question. */
-  onMessage: (message: Exclude<ToWorker, { type: 'socket' }>) => unknown = () => undefined
+  onMessage: (message: Exclude<ToWorker, { type: 'socket' }>, handle: unknown) => unknown = () =>
+    undefined
 
   constructor() {
     this.#send = process.send!.bind(process)
@@ -20,15 +28,16 @@ export class Channel {
       const message = open<ToWorker>(raw)
       if (!message) return
       if (message.type === 'socket') this.#deliver(message.seq, message.errno, handle)
-      else this.onMessage(message)
+      else this.onMessage(message, handle)
     })
     process.channel?.unref()
   }
 
-  tell(message: ToMaster): void {
+  /** `handle`: a raw handle of node, which stays open here. */
+  tell(message: ToMaster | FromHandover, handle?: unknown): void {
     if (!process.connected) return
     this.#sending++
-    this.#send(seal(message), undefined, undefined, () => {
+    this.#send(seal(message), handle as never, undefined, () => {
       // an error here is EPIPE or ERR_IPC_CHANNEL_CLOSED: the master is gone, 'disconnect' tells so as well
       this.#sending--
       this.#tellIfQuiet()

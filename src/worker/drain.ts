@@ -1,11 +1,12 @@
-// Leaves service without losing a request: stop accepting, finish what is in flight, say `Connection: close`, let the
-// application clean up, disconnect. Runs in every worker; told by the master, by a signal, or by the master's death.
+// Leaves service without losing a request: stop accepting, finish what is in flight, hand idle connections over, say
+// `Connection: close` on others, let the application clean up, disconnect. Runs in every worker; told by the master, by a signal, or by the master's death.
 
 import cluster from 'node:cluster'
 import net from 'node:net'
 import type { Channel } from './channel.ts'
 import { isExempt } from './deadlines.ts'
 import type { DrainMode } from '../protocol.ts'
+import type { Handover } from './handover.ts'
 import type { Requests } from './requests.ts'
 import type { Servers } from './servers.ts'
 
@@ -28,12 +29,15 @@ export interface DrainOrder {
   readonly mode: DrainMode
   /** How long an idle keep-alive connection is given to speak once more before it is closed. */
   readonly idleSeconds: number
+  /** Others stay, who may take its connections. */
+  readonly handover: boolean
 }
 
 export interface DrainParts {
   readonly servers: Servers
   readonly requests: Requests
   readonly channel: Channel
+  readonly handover: Handover
 }
 
 export class Drain {
@@ -70,7 +74,8 @@ export class Drain {
       if (this.#state === 'serving' && isStopSignal(event)) {
         this.#signal = event
         this.#parts.channel.tell({ type: 'retire', reason: 'signal' })
-        this.start({ mode: event === 'SIGTERM' ? 'graceful' : 'quick', idleSeconds })
+        const mode = event === 'SIGTERM' ? 'graceful' : 'quick'
+        this.start({ mode, idleSeconds, handover: mode === 'graceful' })
         return true
       }
       return emit(event, ...args)
@@ -85,7 +90,7 @@ export class Drain {
       cluster.worker!.exitedAfterDisconnect = true // or node:cluster exits this very moment
       process.on('exit', killGroup)
       setTimeout(() => process.exit(), ORPHAN_MS)
-      this.start({ mode: 'quick', idleSeconds: 0 })
+      this.start({ mode: 'quick', idleSeconds: 0, handover: false })
     })
   }
 
@@ -96,22 +101,32 @@ export class Drain {
 
   start(order: DrainOrder): void {
     if (this.#state !== 'serving') {
-      if (order.mode === 'quick') this.#mode = 'quick'
+      if (order.mode === 'quick') this.#hurry()
       return
     }
     this.#state = 'draining'
     this.#mode = order.mode
     this.#beganAt = performance.now()
     this.#patience = order.idleSeconds * 1000
-    const { servers, requests, channel } = this.#parts
-    requests.drain()
+    const { servers, requests, channel, handover } = this.#parts
     channel.tell({
       type: 'draining',
       requests: requests.inFlight.size,
       connections: servers.sockets.size,
     })
-    this.#queueEnd = servers.accepted + QUEUE.connections
-    this.#emptyQueue(servers.accepted, 0)
+    const begin = (): void => {
+      requests.drain((socket) => handover.moves(socket))
+      this.#queueEnd = servers.accepted + QUEUE.connections
+      this.#emptyQueue(servers.accepted, 0)
+    }
+    if (order.handover) return handover.leave(begin)
+    handover.end()
+    begin()
+  }
+
+  #hurry(): void {
+    this.#mode = 'quick'
+    this.#parts.handover.end()
   }
 
   /** Closing the socket would reset what waits in its queue, of which libuv accepts one connection in each turn of the loop. */
@@ -137,17 +152,19 @@ export class Drain {
 
   #look(): void {
     if (this.#state !== 'draining') return
-    const { servers, requests } = this.#parts
+    const { servers, requests, handover } = this.#parts
     const now = performance.now()
+    handover.look()
     if (this.#mode === 'quick' && now > this.#beganAt + QUICK_MS) servers.closeAll()
     else if (this.#mode === 'quick' || now >= this.#idleUntil) this.#closeIdle()
-    if (requests.inFlight.size === 0 && servers.sockets.size === 0) this.#finish()
+    if (requests.inFlight.size === 0 && servers.sockets.size === 0 && handover.isQuiet)
+      this.#finish()
   }
 
   #closeIdle(): void {
-    const { servers, requests } = this.#parts
-    servers.closeIdle()
-    servers.closeSilent()
+    const { servers, requests, handover } = this.#parts
+    if (handover.isGiving) servers.closeOtherIdle((socket) => handover.moves(socket))
+    else servers.closeIdle()
     for (const { res } of requests.inFlight) if (isExempt(res)) res.end()
     for (const socket of servers.upgraded) socket.destroySoon()
   }

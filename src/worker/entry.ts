@@ -10,6 +10,7 @@ import { followRequests } from './abort-fetch.ts'
 import { Channel } from './channel.ts'
 import { storage } from './context.ts'
 import { Drain } from './drain.ts'
+import { Handover } from './handover.ts'
 import { dropPrivileges } from './identity.ts'
 import { adoptSockets, canOwnSockets, hasListened, pretendToListen, watchListen } from './listen.ts'
 import { requestHooks } from './hooks.ts'
@@ -30,12 +31,16 @@ function boot(init: WorkerInit): void {
   const { keepAlive, requestContext, abortFetch } = init.settings
   const requests = new Requests(servers, keepAlive > 0, requestContext ? storage : undefined)
   const board = new Scoreboard()
-  const drain = new Drain({ servers, requests, channel })
-  channel.onMessage = (message) => message.type === 'drain' && drain.start(message)
+  const handover = new Handover(servers, channel, init.settings)
+  const drain = new Drain({ servers, requests, channel, handover })
+  channel.onMessage = (message, handle) =>
+    message.type === 'drain' ? drain.start(message) : handover.hear(message, handle)
   drain.watchMaster()
   drain.catchSignals(init.settings.drainIdle)
   const readiness = new Readiness(init, channel, () => watch(board, init))
-  requests.hook(requestHooks(init, { channel, servers, requests, drain, readiness, board }))
+  requests.hook(
+    requestHooks(init, { channel, servers, requests, drain, handover, readiness, board }),
+  )
   forgiveOwnAborts()
   if (requestContext && abortFetch) followRequests()
   if (init.sockets === 'owned') ownSockets(init, { channel, requests })

@@ -11,6 +11,7 @@ import type { Channel } from './channel.ts'
 import { offerRuntime, storage } from './context.ts'
 import { Deadlines } from './deadlines.ts'
 import type { Drain } from './drain.ts'
+import type { Handover } from './handover.ts'
 import { whyRefused } from './limits.ts'
 import { Pool } from './pool.ts'
 import type { Readiness } from './readiness.ts'
@@ -26,13 +27,14 @@ export interface Parts {
   readonly servers: Servers
   readonly requests: Requests
   readonly drain: Drain
+  readonly handover: Handover
   readonly readiness: Readiness
   readonly board: Scoreboard
 }
 
 export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
   const { settings } = init
-  const { channel, servers, drain, readiness } = parts
+  const { channel, servers, handover } = parts
   const tracker = new Tracker(parts.board)
   const deadlines = new Deadlines({ ...parts, tracker }, settings)
   const router = new Router(settings.routes)
@@ -61,21 +63,29 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
     ended(entry) {
       tracker.ended(entry)
       turnstile.left(entry)
+      handover.look()
       log?.write(entry)
     },
     connected(server, socket) {
       tracker.connected(server, socket)
+      handover.connected(socket)
       pool?.connected()
     },
-    disconnected: pool ? () => pool.disconnected() : undefined,
+    disconnected() {
+      handover.changed()
+      pool?.disconnected()
+    },
     upgraded: (socket) => tracker.upgraded(socket),
     failed: (error) => tellBindError(channel, error),
-    listening(server: net.Server) {
-      drain.listening(server)
-      // some applications listen for a moment, to find a free port
-      setImmediate(() => server.listening && readiness.listening(server))
-    },
+    listening: (server) => listens(parts, server),
   }
+}
+
+function listens({ drain, handover, readiness }: Parts, server: net.Server): void {
+  drain.listening(server)
+  handover.listening(server)
+  // some applications listen for a moment, to find a free port
+  setImmediate(() => server.listening && readiness.listening(server))
 }
 
 /** For `nodicorn/app`. */

@@ -25,7 +25,7 @@ export interface RequestHooks {
   /** Its response is over: finished, or the client left. */
   ended(entry: Entry): void
   connected(server: net.Server, socket: net.Socket): void
-  disconnected: (() => void) | undefined
+  disconnected(): void
   upgraded(socket: net.Socket): void
   listening(server: net.Server): void
   /** A server's 'error' event: most often it could not listen. */
@@ -34,8 +34,9 @@ export interface RequestHooks {
 
 export class Requests {
   readonly inFlight = new Set<Entry>()
-  /** While draining, every response says `Connection: close`, and HTTP/2 sessions say GOAWAY. */
+  /** While draining, responses say `Connection: close`, and HTTP/2 sessions say GOAWAY. */
   draining = false
+  #stays: (socket: net.Socket) => boolean = () => false
   readonly #servers: Servers
   readonly #keepAlive: boolean
   readonly #context: AsyncLocalStorage<Entry> | undefined
@@ -51,10 +52,16 @@ export class Requests {
     this.#context = context
   }
 
-  /** From now on, also for the requests in flight whose response has not begun. */
-  drain(): void {
+  /** From now on, also for the requests in flight whose response has not begun; but not where the connection `stays`. */
+  drain(stays: (socket: net.Socket) => boolean): void {
     this.draining = true
-    for (const { res } of this.inFlight) if (!res.headersSent) sayGoodbye(res, true)
+    this.#stays = stays
+    for (const { req, res } of this.inFlight)
+      if (!res.headersSent && this.#isLast(req)) sayGoodbye(res, true)
+  }
+
+  #isLast(req: Req): boolean {
+    return this.draining && !(req.httpVersionMajor < 2 && this.#stays(req.socket as net.Socket))
   }
 
   /** Patches net.Server.prototype.emit. Call once, before the application loads. */
@@ -81,7 +88,7 @@ export class Requests {
     } else if (this.#known.has(b as Res)) return undefined // after checkContinue an application emits 'request' itself
     const res = b as Res
     if (event !== 'request') this.#known.add(res)
-    if (this.draining || !this.#keepAlive) sayGoodbye(res, this.draining)
+    if (!this.#keepAlive || this.#isLast(a as Req)) sayGoodbye(res, this.draining)
     const entry = this.#hooks.begin(a as Req, res)
     if (entry === undefined) return null
     this.inFlight.add(entry)
@@ -121,7 +128,7 @@ export class Requests {
   #other(server: net.Server, event: string, a: unknown, b: unknown): void {
     switch (event) {
       case 'connection':
-        this.#servers.track(a as net.Socket, this.#hooks.disconnected)
+        this.#servers.track(a as net.Socket, this.#disconnected)
         return this.#hooks.connected(server, a as net.Socket)
       case 'listening':
         this.#servers.listening.add(server)
@@ -140,6 +147,8 @@ export class Requests {
         return this.#hooks.upgraded(b as net.Socket)
     }
   }
+
+  readonly #disconnected = (): void => this.#hooks.disconnected()
 
   #session(session: Http2Session): void {
     this.#servers.sessions.add(session)

@@ -4,12 +4,16 @@
 import type http from 'node:http'
 import type net from 'node:net'
 import type { WorkerSettings } from '../protocol.ts'
+import { idleSockets } from './raw-connection.ts'
 
 /** Node's own default; a server that still has it was not tuned by the application. */
 const NODE_KEEP_ALIVE_MS = [5_000, 65_000]
 const NODE_HEADERS_TIMEOUT_MS = 60_000
 
 type Tunable = http.Server & { connectionsCheckingInterval?: number }
+
+const BORN_AT = Symbol('nodicorn.bornAt')
+type Born = net.Socket & { [BORN_AT]?: number }
 
 const isHttp1 = (server: net.Server): server is Tunable =>
   'keepAliveTimeout' in server && 'headersTimeout' in server
@@ -52,24 +56,47 @@ export class Servers {
   /** Connections so far. */
   accepted = 0
 
-  track(socket: net.Socket, onClose: (() => void) | undefined): void {
+  track(socket: net.Socket, onClose: () => void): void {
     this.accepted++
+    ;(socket as Born)[BORN_AT] = performance.now()
     this.sockets.add(socket)
     socket.once('close', () => {
       this.sockets.delete(socket)
       this.upgraded.delete(socket)
-      onClose?.()
+      onClose()
     })
+  }
+
+  readonly #readBefore = new WeakMap<net.Socket, number>()
+
+  /** It had another socket here before, and what that one read counts on. */
+  again(socket: net.Socket): void {
+    this.#readBefore.set(socket, socket.bytesRead)
+  }
+
+  /** Its client has not sent a byte: Node does not always count it as idle. */
+  isSilent(socket: net.Socket): boolean {
+    const { bytesRead } = socket
+    return bytesRead === 0 || bytesRead === this.#readBefore.get(socket)
+  }
+
+  /** When it was accepted here; ms of performance.now(). */
+  bornAt(socket: net.Socket): number {
+    return (socket as Born)[BORN_AT] ?? Infinity
   }
 
   /** No request in flight and no request half read, as Node's own parser sees it. HTTP/1 only. */
   closeIdle(): void {
     for (const server of this.listening) if (isHttp1(server)) server.closeIdleConnections()
+    for (const socket of this.sockets) if (this.isSilent(socket)) socket.destroy()
   }
 
-  /** Connections whose client has not sent a byte: Node does not count them as idle. */
-  closeSilent(): void {
-    for (const socket of this.sockets) if (socket.bytesRead === 0) socket.destroy()
+  /** Like closeIdle(), but not those that `moves` says will be taken by another worker. */
+  closeOtherIdle(moves: (socket: net.Socket) => boolean): void {
+    for (const server of this.listening)
+      if (isHttp1(server))
+        for (const socket of idleSockets(server)) if (!moves(socket)) socket.destroy()
+    for (const socket of this.sockets) if (this.isSilent(socket) && !moves(socket)) socket.destroy()
   }
 
   closeAll(): void {

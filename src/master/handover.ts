@@ -1,0 +1,167 @@
+// The way of an idle connection from one worker to another: whom it is given to, who has it, and what if that one dies. And
+// who is asked to give some away because others have fewer. Runs in the master, beside its loop: nothing here starts or ends workers.
+
+import type { Log } from '../log.ts'
+import type { Connection, FromHandover } from '../protocol.ts'
+import { surpluses } from './fair-share.ts'
+import type { Roll } from './roll.ts'
+import type { Handle } from './sockets.ts'
+import type { WorkerHandle } from './worker-handle.ts'
+
+/** How long the workers' counts may settle before they are compared, ms. */
+const BALANCE_MS = 100
+/** A connection that no worker has been free to take for so long goes back: its giver can serve it meanwhile, ms. */
+const LIMBO_MS = 500
+/** A worker whose loop stood still when it was last heard of is given nothing, s. */
+const STALE_SECONDS = 0.5
+
+interface Parcel extends Connection {
+  readonly giver: WorkerHandle
+  /** Open here until it has arrived somewhere: should the taker die before, there is nothing lost. */
+  readonly handle: Handle
+  readonly since: number
+  readonly refusedBy: Set<WorkerHandle>
+  taker: WorkerHandle | undefined
+}
+
+export class Handover {
+  readonly #log: Log
+  readonly #roll: Pick<Roll, 'oldest'>
+  readonly #ready: () => readonly WorkerHandle[]
+  /** By our own numbers; those without a taker wait, first come first served. */
+  readonly #parcels = new Map<number, Parcel>()
+  /** The last number each worker used: `gave` with another one means that the handle before it was lost. */
+  readonly #lastGive = new WeakMap<WorkerHandle, number>()
+  readonly #moved = new WeakMap<WorkerHandle, number>()
+  #seq = 0
+  #limbo: NodeJS.Timeout | undefined
+  #balance: NodeJS.Timeout | undefined
+  #failure: string | undefined
+
+  constructor(log: Log, roll: Pick<Roll, 'oldest'>, ready: () => readonly WorkerHandle[]) {
+    this.#log = log
+    this.#roll = roll
+    this.#ready = ready
+  }
+
+  hear(worker: WorkerHandle, message: FromHandover, handle: unknown): void {
+    switch (message.type) {
+      case 'give':
+        this.#lastGive.set(worker, message.seq)
+        if (handle) this.#accept(worker, message, handle as Handle)
+        else worker.tell({ type: 'given', seq: message.seq, taken: false })
+        return
+      case 'gave':
+        if (this.#lastGive.get(worker) !== message.seq)
+          worker.tell({ type: 'given', seq: message.seq, taken: false })
+        return
+      case 'taken':
+        return this.#answered(worker, message.seq, message.taken)
+      case 'load':
+        worker.connections = message.connections
+        return this.#balanceSoon()
+      case 'handover-fails':
+        return this.#fails(message.why)
+    }
+  }
+
+  /** Its channel is closed, all that it said was heard. */
+  gone(worker: WorkerHandle): void {
+    const connections = this.#moved.get(worker)
+    if (connections) this.#log.event('handedOver', { ...worker.facts, connections })
+    for (const parcel of this.#parcels.values())
+      if (parcel.taker === worker) {
+        parcel.refusedBy.add(worker)
+        parcel.taker = undefined
+      }
+    this.#send()
+  }
+
+  #accept(giver: WorkerHandle, { seq, key, served }: Connection, handle: Handle): void {
+    const since = performance.now()
+    const parcel = { giver, seq, key, served, handle, since, refusedBy: new Set([giver]) }
+    this.#parcels.set(++this.#seq, { ...parcel, taker: undefined })
+    this.#send()
+  }
+
+  #send(): void {
+    const busy = new Set([...this.#parcels.values()].map(({ taker }) => taker))
+    for (const [seq, parcel] of this.#parcels) {
+      if (parcel.taker) continue
+      const takers = this.#takers().filter((worker) => !parcel.refusedBy.has(worker))
+      if (takers.length === 0) this.#finish(seq, parcel, false)
+      // one at a time, so that no more than one waits for a worker whose loop stands still
+      const free = takers.filter((worker) => !busy.has(worker))
+      const [taker] = free.sort((a, b) => a.connections - b.connections)
+      if (!taker) continue
+      parcel.taker = taker
+      busy.add(taker)
+      const { key, served, handle } = parcel
+      taker.tell({ type: 'take', seq, key, served }, handle)
+      taker.tell({ type: 'sent', seq })
+    }
+    this.#watchLimbo()
+  }
+
+  /** Of the newest code: no client is sent back to an older one, unless there is nothing else. */
+  #takers(): WorkerHandle[] {
+    const staying = this.#ready().filter(
+      ({ reason, watchdog }) =>
+        reason === undefined && (watchdog.digest?.stale ?? 0) < STALE_SECONDS,
+    )
+    const fresh = staying.filter(({ generation }) => generation >= this.#roll.oldest)
+    return fresh.length > 0 ? fresh : staying
+  }
+
+  #answered(worker: WorkerHandle, seq: number, taken: boolean): void {
+    const parcel = this.#parcels.get(seq)
+    if (parcel?.taker !== worker) return
+    if (taken) this.#finish(seq, parcel, true)
+    else {
+      parcel.refusedBy.add(worker)
+      parcel.taker = undefined
+    }
+    this.#send()
+  }
+
+  #finish(seq: number, { giver, taker, handle, seq: theirs }: Parcel, taken: boolean): void {
+    this.#parcels.delete(seq)
+    handle.close()
+    giver.tell({ type: 'given', seq: theirs, taken })
+    if (!taken || !taker) return
+    giver.connections--
+    taker.connections++
+    this.#moved.set(giver, (this.#moved.get(giver) ?? 0) + 1)
+  }
+
+  /** What waits for a free taker does not wait for long. */
+  #watchLimbo(): void {
+    const waits = [...this.#parcels.values()].some(({ taker }) => !taker)
+    if (!waits || this.#limbo) return
+    this.#limbo = setTimeout(() => {
+      this.#limbo = undefined
+      const now = performance.now()
+      for (const [seq, parcel] of this.#parcels)
+        if (!parcel.taker && now - parcel.since >= LIMBO_MS) this.#finish(seq, parcel, false)
+      this.#watchLimbo()
+    }, LIMBO_MS).unref()
+  }
+
+  #balanceSoon(): void {
+    this.#balance ??= setTimeout(() => {
+      this.#balance = undefined
+      if (this.#parcels.size > 0) return this.#balanceSoon()
+      const takers = this.#takers()
+      const counts = takers.map(({ connections }) => connections)
+      for (const [at, count] of surpluses(counts).entries())
+        if (count > 0) takers[at]!.tell({ type: 'share', count })
+    }, BALANCE_MS).unref()
+  }
+
+  /** The same Node and the same code fail alike in every worker: once is enough. */
+  #fails(why: string): void {
+    if (this.#failure === why) return
+    this.#failure = why
+    this.#log.event('handoverFails', { node: process.version, why })
+  }
+}
