@@ -53,6 +53,11 @@ export interface Started {
   readonly bootMs: number
 }
 
+export interface Reloading extends Started {
+  /** Resolves when so many reloads have finished since the start. */
+  reloaded(times: number): Promise<void>
+}
+
 let port = 20_000 + (process.pid % 10_000)
 
 export async function start(who: Contestant, node: string): Promise<Started> {
@@ -84,4 +89,26 @@ const answers = (at: number): Promise<boolean> =>
 export function pss(pid: number): number {
   const kb = /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1]
   return Number(kb) / 1024
+}
+
+/** Ours with more flags, and with an eye on its log. */
+export async function startWith(flags: readonly string[], node: string): Promise<Reloading> {
+  const at = ++port
+  const log = join(dir, `log-${at}`)
+  const began = performance.now()
+  const child = spawn(
+    node,
+    [cli, 'start', app, '--workers', '2', '--log-format', 'json', '--log-file', log, ...flags],
+    { env: { ...process.env, PORT: String(at) }, stdio: 'ignore' },
+  )
+  while (!(await answers(at))) await new Promise((resolve) => setTimeout(resolve, 1))
+  const count = (): number => readFileSync(log, 'utf8').split('"event":"reloaded"').length - 1
+  return {
+    child,
+    port: at,
+    bootMs: performance.now() - began,
+    async reloaded(times) {
+      while (count() < times) await new Promise((resolve) => setTimeout(resolve, 20))
+    },
+  }
 }
