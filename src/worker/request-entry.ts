@@ -15,6 +15,10 @@ export interface Limits {
   readonly timeoutCeiling: number
 }
 
+/** Where a response has its entry. */
+export const ENTRY = Symbol('nodicorn.entry')
+export type Marked = Res & { [ENTRY]?: Entry }
+
 const ID_HEADER = 'x-request-id'
 /** What a client may choose as an id: it ends up in logs and headers. */
 const USABLE_ID = /^[\w.:+/=@-]{1,128}$/

@@ -10,7 +10,7 @@ import type {
   ServerHttp2Stream,
 } from 'node:http2'
 import net from 'node:net'
-import type { Entry } from './request-entry.ts'
+import { ENTRY, type Entry, type Marked } from './request-entry.ts'
 import type { Servers } from './servers.ts'
 import { asRequest } from './stream-request.ts'
 
@@ -40,9 +40,8 @@ export class Requests {
   readonly #servers: Servers
   readonly #keepAlive: boolean
   readonly #context: AsyncLocalStorage<Entry> | undefined
-  readonly #known = new WeakSet<Res>()
   /** For each connection with a pipeline: what ends its requests. */
-  readonly #lines = new WeakMap<net.Socket, Set<() => void>>()
+  readonly #lines = new WeakMap<net.Socket, Set<Entry>>()
   #hooks!: RequestHooks
 
   /** `context`: what tells running code its request; undefined without `requestContext`. */
@@ -85,29 +84,36 @@ export class Requests {
       // with a 'request' listener node makes the request out of the stream, and emits that
       if (server.listenerCount('request') > 0) return undefined
       ;[a, b] = asRequest(a as ServerHttp2Stream, b as Record<string, string>)
-    } else if (this.#known.has(b as Res)) return undefined // after checkContinue an application emits 'request' itself
-    const res = b as Res
-    if (event !== 'request') this.#known.add(res)
+    } else if ((b as Marked)[ENTRY]) return undefined // after checkContinue an application emits 'request' itself
+    const res = b as Marked
     if (!this.#keepAlive || this.#isLast(a as Req)) sayGoodbye(res, this.draining)
     const entry = this.#hooks.begin(a as Req, res)
     if (entry === undefined) return null
+    res[ENTRY] = entry
     this.inFlight.add(entry)
-    const over = (): void => {
-      if (!this.inFlight.delete(entry)) return
-      entry.end()
-      this.#hooks.ended(entry)
-    }
-    res.on('close', over)
-    if (res.socket === null) this.#waitInLine((a as Req).socket, res, over)
+    res.on('close', this.#closed)
+    if (res.socket === null) this.#waitInLine((a as Req).socket, entry)
     return entry
   }
 
+  /** One listener for all responses: a closure for each would be a good part of what tracking costs. */
+  readonly #closed = ((requests) =>
+    function (this: Marked) {
+      requests.#over(this[ENTRY]!)
+    })(this)
+
+  #over(entry: Entry): void {
+    if (!this.inFlight.delete(entry)) return
+    entry.end()
+    this.#hooks.ended(entry)
+  }
+
   /** A pipelined response that never gets its turn does not hear that its connection closed. */
-  #waitInLine(socket: net.Socket, res: Res, over: () => void): void {
+  #waitInLine(socket: net.Socket, entry: Entry): void {
     const line = this.#lines.get(socket) ?? new Set()
-    if (!this.#lines.has(socket)) socket.once('close', () => line.forEach((one) => one()))
-    this.#lines.set(socket, line.add(over))
-    res.on('close', () => line.delete(over))
+    if (!this.#lines.has(socket)) socket.once('close', () => line.forEach((one) => this.#over(one)))
+    this.#lines.set(socket, line.add(entry))
+    entry.res.on('close', () => line.delete(entry))
   }
 
   #pass(
