@@ -34,6 +34,28 @@ function where(stack: readonly string[] | null): string {
   return line ? `, ${line}` : ''
 }
 
+/** Bytes, seconds, requests, handlers: what was measured, and what was allowed. */
+export type Recycling =
+  | { reason: 'max-memory'; bytes: number; limit: number }
+  | { reason: 'max-lifetime'; seconds: number; limit: number }
+  | { reason: 'max-requests'; requests: number }
+  | { reason: 'orphans'; handlers: number }
+
+function whyRecycled(why: Recycling): string {
+  switch (why.reason) {
+    case 'max-memory':
+      return `it has had more than ${megabytes(why.limit)} in memory for a while, now ${megabytes(why.bytes)} (--max-memory)`
+    case 'max-lifetime':
+      return `it has served for ${seconds(why.seconds)} (--max-lifetime)`
+    case 'max-requests':
+      return `it has served ${plural(why.requests, 'request')} (--max-requests)`
+    case 'orphans':
+      return `${plural(why.handlers, 'handler')} went on after their 504 (--max-orphans)`
+  }
+}
+
+const megabytes = (n: number): string => `${Math.round(n / 1024 ** 2)} MB`
+
 const ended = (f: { code: number | null; signal: string | null }): string =>
   f.signal ? `was ended by ${f.signal}` : `exited with code ${f.code}`
 
@@ -73,6 +95,10 @@ export const events = {
   bootFailed: row<
     Of & { code: number | null; signal: string | null; error?: string; stderr?: string[] }
   >('error', (f) => `Worker (pid:${f.worker}) failed to boot: ${f.error ?? `it ${ended(f)}`}`),
+  recycling: row<Of & Recycling>(
+    'info',
+    (f) => `Recycling worker (pid: ${f.worker}): ${whyRecycled(f)}`,
+  ),
   workerExiting: row<Of & { requests: number; connections: number }>(
     'info',
     (f) =>

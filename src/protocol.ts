@@ -163,8 +163,12 @@ export type ToMaster =
   | { type: 'unlisten'; query: ListenQuery }
   | { type: 'loaded' }
   | { type: 'failed'; code: ErrorCode; message: string }
-  | { type: 'retire'; reason: 'max-requests' | 'signal' | 'orphans' }
+  | { type: 'retire'; reason: 'signal' }
+  | { type: 'recycle'; reason: 'max-requests'; requests: number }
+  | { type: 'recycle'; reason: 'orphans'; handlers: number }
   | { type: 'draining'; requests: number; connections: number }
+  /** The requests it still has may take so long by their own deadlines, s; -1: one of them has none. */
+  | { type: 'finishing'; seconds: number }
   | ({ type: 'timeout'; seconds: number; answered: boolean } & Named)
   | ({ type: 'slow'; seconds: number; timeout: number } & Named)
   | { type: 'notice'; text: string }
@@ -204,10 +208,11 @@ export const open = <M extends Message>(message: unknown): M | undefined =>
     : undefined
 
 /** What a message says, without the words that only the wire needs. */
-export const payload = <M extends ToMaster | FromWatchdog>(message: M): Omit<M, 'type' | 'cmd'> => {
+export const payload = <M extends ToMaster | FromWatchdog>(message: M): Payload<M> => {
   const { type: _type, cmd: _cmd, ...facts } = message as M & { cmd?: string }
-  return facts
+  return facts as Payload<M>
 }
+type Payload<M> = M extends unknown ? Omit<M, 'type' | 'cmd'> : never
 
 /** Worker exit statuses are protocol too: the application could not boot, or is not there. */
 export const EXIT_APP_FAILED = 3

@@ -2,6 +2,7 @@
 // `--help`, `supervisor config`, the JSON Schema and docs/settings.md all come from it.
 import type { InferInput, InferOutput } from 'valibot'
 import * as kinds from './kinds.ts'
+import { memoryLimit } from './memory-limit.ts'
 import type { Kind } from './kinds.ts'
 
 export const groups = ['Server', 'Timeouts', 'Recycling', 'Limits', 'Process', 'Logging'] as const
@@ -218,6 +219,27 @@ export const settings = {
     group: 'Recycling',
     env: ['MAX_REQUESTS_JITTER', 'GUNICORN_MAX_REQUESTS_JITTER'],
     help: 'Add a random number of requests, up to this one, to --max-requests, so that workers are not all replaced together. 0 adds none.',
+  },
+  maxMemory: {
+    ...memoryLimit(),
+    default: 0,
+    group: 'Recycling',
+    env: ['MAX_MEMORY'],
+    help: 'Replace a worker that has had more than this in memory (RSS) at three looks in a row, a second apart. "80%" means that share of what the container or the machine grants, divided by the number of workers. Not before a worker is as old as --stable-after. 0 means never.',
+  },
+  maxLifetime: {
+    ...kinds.seconds(),
+    default: 0,
+    group: 'Recycling',
+    env: ['MAX_LIFETIME'],
+    help: 'Replace a worker that has been ready for this long, in seconds, such as "6h". 0 means never.',
+  },
+  maxLifetimeJitter: {
+    ...kinds.seconds(),
+    default: 0,
+    group: 'Recycling',
+    env: ['MAX_LIFETIME_JITTER'],
+    help: 'Add a random time, up to this one, to --max-lifetime, so that workers are not all replaced together. 0 adds none.',
   },
   backoffMax: {
     ...kinds.seconds(),

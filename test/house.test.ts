@@ -94,7 +94,8 @@ const onlyThere: Record<string, Rule> = {
   },
   'starts processes': {
     what: /node:child_process|\bcluster\.(fork|setupPrimary)\(/,
-    only: ['master/worker-handle.ts'],
+    // ps, where there is no /proc.
+    only: ['master/worker-handle.ts', 'master/memory.ts'],
   },
   // Signal 0 only asks; -process.pid is the caller's own process group.
   'sends signals': {

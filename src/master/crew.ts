@@ -7,9 +7,11 @@ import { Handover } from './handover.ts'
 import { isServing } from './lifecycle.ts'
 import type { WorkerView } from './plan.ts'
 import type { Roll } from './roll.ts'
+import { Recycling, type RecycleSettings } from './recycling.ts'
 import {
   WorkerHandle,
   type LeaveReason,
+  type RecycleReason,
   type SpawnOptions,
   type WorkerEvents,
 } from './worker-handle.ts'
@@ -26,10 +28,19 @@ const CONFIRM_MS = 500
 /** Nothing wakes us when the first digest comes, from which on silence counts: so we look, ms. */
 const FIRST_DIGEST_MS = 1_000
 
-type Times = Pick<
-  Settings,
-  'bootTimeout' | 'gracefulTimeout' | 'drainIdle' | 'timeout' | 'stallTimeout'
->
+/** A request past its own deadline is answered by its worker: only after this is that worker at fault, ms. */
+const OVERTIME_MS = 2_000
+
+type Times = RecycleSettings &
+  Pick<Settings, 'bootTimeout' | 'gracefulTimeout' | 'drainIdle' | 'timeout' | 'stallTimeout'>
+
+const RECYCLED = [
+  'max-requests',
+  'max-memory',
+  'max-lifetime',
+  'orphans',
+] as const satisfies readonly RecycleReason[]
+const isRecycled = ({ reason }: WorkerHandle): boolean => RECYCLED.some((one) => one === reason)
 
 /** Its watchdog speaks every second; silence for so long past the stall timeout has no good cause. */
 function silentAt({ state, watchdog, silentSince }: WorkerHandle, times: Times): number {
@@ -44,6 +55,7 @@ export class Crew {
   readonly #log: Log
   readonly #events: WorkerEvents
   readonly #handover: Handover
+  readonly #recycling: Recycling
   /** How many had to be killed although they had been told to leave, since the stop began. */
   killed = 0
 
@@ -54,6 +66,7 @@ export class Crew {
   ) {
     this.#log = log
     this.#handover = new Handover(log, roll, () => this.ready)
+    this.#recycling = new Recycling(log)
     const digest: WorkerEvents['digest'] = ({ facts }, said) =>
       log.event('digest', { ...facts, ...payload(said) })
     const handover: WorkerEvents['handover'] = (worker, message, handle) =>
@@ -78,7 +91,11 @@ export class Crew {
   }
 
   views(): WorkerView[] {
-    return [...this.#workers].map((w) => ({ ...w.view, leaving: w.reason !== undefined }))
+    return [...this.#workers].map((w) => ({
+      ...w.view,
+      leaving: w.reason !== undefined,
+      lingering: w.deadline > w.gracefulUntil,
+    }))
   }
 
   byId(id: number): WorkerHandle | undefined {
@@ -107,7 +124,7 @@ export class Crew {
       ? Math.min(times.gracefulTimeout, LEAVE_BOOT_SECONDS)
       : times.gracefulTimeout
     worker.reason = reason
-    worker.deadline = performance.now() + seconds * 1000
+    worker.gracefulUntil = worker.deadline = performance.now() + seconds * 1000
     if (mode === 'quick') this.hurry(worker)
     else if (reason !== 'signal')
       worker.tell({
@@ -116,6 +133,23 @@ export class Crew {
         idleSeconds: times.drainIdle,
         handover: reason !== 'stop', // at a stop nobody stays to take anything
       })
+  }
+
+  /** It says how long its requests may take, s, -1 for ever: a recycled worker gets that time. */
+  extend(worker: WorkerHandle, seconds: number): void {
+    if (worker.state !== 'draining' || !isRecycled(worker)) return
+    const until = seconds < 0 ? Infinity : performance.now() + seconds * 1000
+    worker.deadline = until > worker.gracefulUntil ? until + OVERTIME_MS : worker.gracefulUntil
+  }
+
+  /** There is something to wait for: whoever drains has gracefulTimeout from now, if not less. */
+  hasten(reason: LeaveReason, { gracefulTimeout }: Times): void {
+    for (const worker of this.#workers) {
+      if (worker.state !== 'draining' || !isRecycled(worker)) continue
+      worker.reason = reason
+      const until = performance.now() + gracefulTimeout * 1000
+      worker.gracefulUntil = worker.deadline = Math.min(worker.deadline, until)
+    }
   }
 
   /** A drain, begun or not, becomes a quick one. */
@@ -128,8 +162,9 @@ export class Crew {
     for (const worker of this.#workers) if (worker.state === 'draining') this.hurry(worker)
   }
 
-  /** Kills whom it is time to kill and asks after silent boots. */
-  watch(now: number, times: Times): void {
+  /** Kills whom it is time to kill, asks after silent boots, recycles. `target`: how many workers there should be. */
+  watch(now: number, times: Times, target: number): void {
+    this.#recycling.watch(this.ready, now, target, times)
     for (const worker of this.#workers) {
       if (now >= worker.deadline) this.#expire(worker, times)
       else if (now >= silentAt(worker, times)) this.#suspect(worker, now)
@@ -200,6 +235,6 @@ export class Crew {
         w.state === 'ready' && !w.watchdog.heardAt ? performance.now() + FIRST_DIGEST_MS : Infinity,
       ),
     )
-    return Math.min(Infinity, ...due)
+    return Math.min(this.#recycling.nextDue(this.ready, times), ...due)
   }
 }

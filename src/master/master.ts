@@ -11,7 +11,9 @@ import { Crew } from './crew.ts'
 import { Listeners } from './listeners.ts'
 import { plan } from './plan.ts'
 import { PostMortem, bootError } from './post-mortem.ts'
+import { report } from './reports.ts'
 import { Roll } from './roll.ts'
+import { SettingsReader } from './settings-reader.ts'
 import type { Order } from './signals.ts'
 import { Sockets, bindError } from './sockets.ts'
 import type { LeaveReason, WorkerHandle } from './worker-handle.ts'
@@ -38,7 +40,7 @@ export class Master {
   #target: number
   #everReady = false
   #failure: UserError | undefined
-  #loading: 'no' | 'when-ready' | 'once' | 'again' = 'no'
+  readonly #reader: SettingsReader
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: MasterOptions) {
@@ -48,6 +50,7 @@ export class Master {
     this.#roll = new Roll(options.config)
     this.#alerts = new Alerts(options.log, options.birth.name, () => this.#roll.config.settings)
     this.#target = options.target(options.config)
+    this.#reader = new SettingsReader(options.loadAgain, (input) => this.post(input))
     this.#crew = new Crew(options.log, this.#roll, {
       message: (worker, message) => this.post({ type: 'message', worker, message }),
       exit: (worker, code, signal) => this.post({ type: 'exit', worker, code, signal }),
@@ -81,7 +84,7 @@ export class Master {
     for (const input of this.#inbox.splice(0)) this.#apply(input, now)
     if (this.#phase.step === 'stopping-soon' && now >= this.#phase.at)
       this.#beginStop('graceful', now)
-    this.#crew.watch(now, this.#roll.config.settings)
+    this.#crew.watch(now, this.#roll.config.settings, this.#target)
     this.#schedule(this.#carryOut(now))
     this.#settle(now)
   }
@@ -97,7 +100,7 @@ export class Master {
       case 'settings':
         return this.#reload(input.config, now)
       case 'settings-refused':
-        this.#loading = 'no'
+        this.#reader.refused()
         return this.#log.event('reloadFailed', { error: input.error })
       case 'tick': // planning is what it is for
     }
@@ -134,7 +137,7 @@ export class Master {
   #leaveReason(worker: WorkerHandle): LeaveReason {
     if (this.#phase.step === 'stopping') return 'stop'
     if (worker.slot >= this.#target) return 'scale'
-    return worker.reason ?? 'reload'
+    return worker.generation < this.#roll.oldest ? 'reload' : worker.reason!
   }
 
   #obey(order: Order, name: string, now: number): void {
@@ -145,7 +148,7 @@ export class Master {
       case 'quick-stop':
         return this.#stop('quick', now)
       case 'reload':
-        return this.#loadSettings()
+        return this.#isStopping ? undefined : this.#reader.ask(this.#everReady)
       case 'more':
         return this.#scale(this.#target + 1)
       case 'fewer':
@@ -173,6 +176,7 @@ export class Master {
     this.#log.event('stopping', { mode })
     this.#sockets.closeAll()
     this.#crew.killed = 0
+    this.#crew.hasten('stop', this.#roll.config.settings)
     if (mode === 'quick') this.#crew.hurryAll()
   }
 
@@ -183,28 +187,10 @@ export class Master {
     this.#crashes.forgive()
   }
 
-  /** Two reloads at once are one, but the settings are read after the last of them. */
-  #loadSettings(): void {
-    if (this.#isStopping) return
-    if (this.#loading === 'once' || this.#loading === 'again') this.#loading = 'again'
-    else if (!this.#everReady) this.#loading = 'when-ready'
-    else this.#readSettings()
-  }
-
-  #readSettings(): void {
-    this.#loading = 'once'
-    this.#o.loadAgain().then(
-      (config) => this.post({ type: 'settings', config }),
-      (error: Error) => this.post({ type: 'settings-refused', error: error.message }),
-    )
-  }
-
   #reload(config: Config, now: number): void {
-    const again = this.#loading === 'again'
-    this.#loading = 'no'
-    if (again) return this.#loadSettings()
-    if (this.#isStopping) return
+    if (!this.#reader.arrived() || this.#isStopping) return
     this.#roll.begin(config, now)
+    this.#crew.hasten('reload', config.settings)
     this.#log.event('reloading', { generation: this.#roll.generation })
     this.#use(config)
   }
@@ -229,19 +215,20 @@ export class Master {
         worker.failure = message
         return
       case 'retire':
-        worker.reason ??= message.reason
-        if (message.reason === 'signal')
-          this.#crew.retire(worker, 'signal', 'graceful', this.#roll.config.settings)
-        return
-      case 'draining':
-        return this.#log.event('workerExiting', { ...worker.facts, ...payload(message) })
+        return this.#crew.retire(worker, 'signal', 'graceful', this.#roll.config.settings)
+      case 'recycle':
+        if (worker.reason !== undefined) return
+        worker.reason = message.reason
+        return this.#log.event('recycling', { ...worker.facts, ...payload(message) })
+      case 'finishing':
+        return this.#crew.extend(worker, message.seconds)
       case 'timeout':
         this.#alerts.count(now)
-        return this.#log.event('requestTimeout', { ...worker.facts, ...payload(message) })
+        return report(this.#log, worker, message)
+      case 'draining':
       case 'slow':
-        return this.#log.event('requestSlow', { ...worker.facts, ...payload(message) })
       case 'notice':
-        return this.#log.event('warning', payload(message))
+        return report(this.#log, worker, message)
       case 'loaded': // only `supervisor check` asks for it
     }
   }
@@ -256,7 +243,7 @@ export class Master {
   #ready(worker: WorkerHandle, now: number): void {
     if (worker.advance('ready') !== 'announce') return
     this.#everReady = true
-    if (this.#loading === 'when-ready') this.#readSettings()
+    this.#reader.ready()
     worker.deadline = Infinity
     worker.lastWords.release()
     this.#log.event('workerReady', { ...worker.facts, seconds: (now - worker.bornAt) / 1000 })

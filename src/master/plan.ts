@@ -8,8 +8,10 @@ export interface WorkerView {
   readonly slot: number
   readonly generation: number
   readonly state: State
-  /** It asked to be replaced (maxRequests). */
+  /** It is to be replaced: it was recycled. */
   readonly leaving: boolean
+  /** It drains, and its requests were given longer than gracefulTimeout: nobody should wait for it. */
+  readonly lingering: boolean
 }
 
 export interface PlanInput {
@@ -70,9 +72,10 @@ function occupants(
 const bestFirst = (a: WorkerView, b: WorkerView): number =>
   Number(b.state === 'ready') - Number(a.state === 'ready') || b.generation - a.generation
 
-/** Replacements that may boot now: `surge` above the target, those still draining included. */
+/** Replacements that may boot now: `surge` above the target, those still draining included, but not (up to `target`) those that linger. */
 function roomForReplacements({ workers, target, surge }: PlanInput): number {
-  const alive = workers.filter((w) => w.state !== 'gone').length
+  const lingering = workers.filter((w) => w.state === 'draining' && w.lingering).length
+  const alive = workers.filter((w) => w.state !== 'gone').length - Math.min(lingering, target)
   return Math.max(0, target + surge - Math.max(alive, target))
 }
 

@@ -8,6 +8,7 @@ import type { Readable } from 'node:stream'
 import { pathToFileURL } from 'node:url'
 import type { ErrorCode, UserError } from '../errors.ts'
 import { importsDone, workerEntry } from '../paths.ts'
+import type { Facts } from '../events.ts'
 import {
   INIT_VARIABLE,
   SLOT_VARIABLE,
@@ -27,7 +28,9 @@ import { WatchdogPipe } from './watchdog-pipe.ts'
 
 /** Why a worker was told to leave, in the words of the log. */
 export type LeaveReason =
-  'stop' | 'reload' | 'scale' | 'silent' | 'max-requests' | 'orphans' | 'signal' | 'boot-failed'
+  'stop' | 'reload' | 'scale' | 'silent' | 'signal' | 'boot-failed' | RecycleReason
+/** Nothing is wrong with it yet, so its requests get all the time that their own deadlines give them. */
+export type RecycleReason = Facts<'recycling'>['reason']
 
 export interface SpawnOptions {
   readonly init: WorkerInit
@@ -63,6 +66,8 @@ export class WorkerHandle {
   readonly watchdog: WatchdogPipe
   /** When it is killed if it is still there; ms of performance.now(). */
   deadline = Infinity
+  /** While it drains: when gracefulTimeout ends. Its `deadline` is later if its requests may take longer. */
+  gracefulUntil = Infinity
   /** It asked to be replaced, or was told to go. */
   reason: LeaveReason | undefined
   /** What it said of its own failure to boot. */

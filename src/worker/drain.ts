@@ -14,6 +14,8 @@ import type { Servers } from './servers.ts'
 const LOOK_MS = 20
 /** What waits in the queue is let in when a drain begins: all of this if it takes as long, or a flood would keep it from beginning. */
 const QUEUE = { ms: 500, connections: 4096 }
+/** Deadlines that move by less are not worth a message, ms. */
+const DEADLINE_MS = 500
 /** Requests in flight get this long in a quick stop, or when the master is dead, ms. */
 const QUICK_MS = 500
 /** Without a master, everything is over after this long, whatever the application's own handlers do, ms. */
@@ -49,6 +51,8 @@ export class Drain {
   #beganAt = 0
   #queueEnd = 0
   #looking: NodeJS.Timeout | undefined
+  /** The last deadline of the requests in flight, as the master knows it; ms of performance.now(). */
+  #toldDeadline = 0
   readonly #parts: DrainParts
   readonly #cleanUps: (() => unknown)[] = []
   readonly #emit: Emit
@@ -155,10 +159,21 @@ export class Drain {
     const { servers, requests, handover } = this.#parts
     const now = performance.now()
     handover.look()
+    this.#tellDeadline(now)
     if (this.#mode === 'quick' && now > this.#beganAt + QUICK_MS) servers.closeAll()
     else if (this.#mode === 'quick' || now >= this.#idleUntil) this.#closeIdle()
     if (requests.inFlight.size === 0 && servers.sockets.size === 0 && handover.isQuiet)
       this.#finish()
+  }
+
+  /** The master kills who takes too long, and only it knows whether that is gracefulTimeout or what the requests have. */
+  #tellDeadline(now: number): void {
+    const open = [...this.#parts.requests.inFlight].filter(({ res }) => !isExempt(res))
+    const last = Math.max(0, ...open.map(({ deadline }) => deadline))
+    if (last === this.#toldDeadline || Math.abs(last - this.#toldDeadline) < DEADLINE_MS) return
+    this.#toldDeadline = last
+    const seconds = last === Infinity ? -1 : Math.max(0, last - now) / 1000
+    this.#parts.channel.tell({ type: 'finishing', seconds })
   }
 
   #closeIdle(): void {

@@ -56,7 +56,8 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
       }
       tracker.began(entry)
       deadlines.began(entry.startedAt)
-      if (++served === retireAfter) channel.tell({ type: 'retire', reason: 'max-requests' })
+      if (++served === retireAfter)
+        channel.tell({ type: 'recycle', reason: 'max-requests', requests: served })
       return entry
     },
     admit: (entry, go) => turnstile.admit(entry, go),

@@ -30,7 +30,7 @@ export class Orphans {
     this.#forgotten.register(res, end)
     if (this.#max === 0 || this.#living < this.#max || this.#told) return
     this.#told = true
-    this.#channel.tell({ type: 'retire', reason: 'orphans' })
+    this.#channel.tell({ type: 'recycle', reason: 'orphans', handlers: this.#living })
   }
 
   #once(): () => void {

@@ -10,6 +10,7 @@ const worker = (slot: number, state: State, generation = 1, leaving = false): Wo
   generation,
   state,
   leaving,
+  lingering: false,
 })
 
 const planFor = (input: Partial<PlanInput>): ReturnType<typeof plan> =>
@@ -141,6 +142,23 @@ describe('recycling', () => {
   test('retires the one that asked when its successor is ready', () => {
     const workers = [worker(0, 'ready', 1, true), worker(1, 'ready'), worker(0, 'ready')]
     expect(planFor({ workers }).retire).toEqual([workers[0]!.id])
+  })
+})
+
+describe('a worker that lingers, because its requests have more time than --graceful-timeout,', () => {
+  const lingers = (slot: number): WorkerView => ({ ...worker(slot, 'draining'), lingering: true })
+
+  test('keeps nobody else from being replaced', () => {
+    const workers = [lingers(0), worker(0, 'ready'), worker(1, 'ready', 1, true)]
+    expect(planFor({ workers }).spawn).toEqual([1])
+    const waits = workers.map((w) => ({ ...w, lingering: false }))
+    expect(planFor({ workers: waits }).spawn, 'one that merely drains does').toEqual([])
+  })
+
+  test('is one of at most as many as there should be workers', () => {
+    const others = [worker(0, 'ready'), worker(1, 'ready', 1, true)]
+    expect(planFor({ workers: [lingers(0), lingers(1), ...others] }).spawn).toEqual([1])
+    expect(planFor({ workers: [lingers(0), lingers(1), lingers(1), ...others] }).spawn).toEqual([])
   })
 })
 
