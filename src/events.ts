@@ -1,7 +1,7 @@
 // Everything that can happen, its level and its one log sentence. A leaf. The sentences keep Gunicorn's words where
 // they fit, so that the greps people have go on working.
 
-import type { Digest, Named, PostMortem } from './protocol.ts'
+import type { Digest, Named, PostMortem, UncaughtFacts } from './protocol.ts'
 
 export type Level = 'debug' | 'info' | 'warning' | 'error' | 'critical'
 
@@ -52,6 +52,12 @@ function whyRecycled(why: Recycling): string {
     case 'orphans':
       return `${plural(why.handlers, 'handler')} went on after their 504 (--max-orphans)`
   }
+}
+
+const outcomes: Record<UncaughtFacts['outcome'], string> = {
+  500: 'was answered 500',
+  cut: 'was cut, its response had begun',
+  none: 'was over',
 }
 
 const megabytes = (n: number): string => `${Math.round(n / 1024 ** 2)} MB`
@@ -134,10 +140,20 @@ export const events = {
     'error',
     (f) => `Worker (pid:${f.worker}) was sent SIGKILL: ${f.why}`,
   ),
-  backingOff: row<{ slot: number; seconds: number; crashes: number }>(
+  uncaught: row<Of & UncaughtFacts>(
+    'error',
+    (f) =>
+      `UNCAUGHT ERROR (pid:${f.worker}): ${f.error}${where(f.stack)}; ` +
+      (f.request
+        ? `${f.request.method} ${f.request.url}${ofRoute(f.request)} ${outcomes[f.outcome]}`
+        : 'no request was waiting for it'),
+  ),
+  backingOff: row<{ slot: number; seconds: number; crashes: number; serving?: boolean }>(
     'warning',
     (f) =>
-      `Worker slot ${f.slot} ended ${f.crashes} times in a row; starting it again in ${seconds(f.seconds)}`,
+      f.serving
+        ? `Worker slot ${f.slot} failed ${f.crashes} times in a row; it goes on, and is replaced in ${seconds(f.seconds)}`
+        : `Worker slot ${f.slot} ended ${f.crashes} times in a row; starting it again in ${seconds(f.seconds)}`,
   ),
   requestSlow: row<Of & Named & { seconds: number; timeout: number }>(
     'warning',

@@ -34,6 +34,7 @@ export type WorkerSettings = Pick<
   | 'workerConnections'
   | 'maxRequests'
   | 'maxRequestsJitter'
+  | 'crash'
   | 'limitRequestFields'
   | 'limitRequestLine'
   | 'maxBody'
@@ -88,6 +89,16 @@ export interface Named {
   readonly id: string
   /** The pattern of `routes` that it matched. */
   readonly route?: string
+}
+
+/** An error that nobody caught. */
+export interface UncaughtFacts {
+  /** Its first line: `TypeError: x is not a function`. */
+  readonly error: string
+  readonly stack: readonly string[]
+  /** What became of its request's response: '500' or 'cut'; 'none' if it came out of no request, or out of one that was over. */
+  readonly outcome: '500' | 'cut' | 'none'
+  readonly request?: Named
 }
 
 /** The file descriptor on which a worker's watchdog writes to the master: JSON, a line a message. */
@@ -171,6 +182,7 @@ export type ToMaster =
   | { type: 'finishing'; seconds: number }
   | ({ type: 'timeout'; seconds: number; answered: boolean } & Named)
   | ({ type: 'slow'; seconds: number; timeout: number } & Named)
+  | ({ type: 'uncaught' } & UncaughtFacts)
   | { type: 'notice'; text: string }
 
 /** About handing over: for the master's handover.ts, not for its loop. */

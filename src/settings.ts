@@ -22,6 +22,7 @@ export interface Setting extends Omit<Kind<never, unknown>, 'schema'> {
 }
 
 // Outside the table, whose own type would widen their words to string.
+const crashModes = kinds.oneOf(['drain', 'exit'])
 const socketOwner = kinds.oneOf(['auto', 'owned', 'cluster'])
 const logFormat = kinds.oneOf(['auto', 'text', 'json'])
 const logLevel = kinds.oneOf(['debug', 'info', 'warning', 'error', 'critical'], {
@@ -240,6 +241,12 @@ export const settings = {
     group: 'Recycling',
     env: ['MAX_LIFETIME_JITTER'],
     help: 'Add a random time, up to this one, to --max-lifetime, so that workers are not all replaced together. 0 adds none.',
+  },
+  crash: {
+    ...crashModes,
+    default: 'drain',
+    group: 'Recycling',
+    help: 'What an exception or rejection that nobody caught does: "drain" answers 500 to its request, lets the others finish and replaces the worker; "exit" ends the worker at once, as Node does. An app that listens for uncaughtException or unhandledRejection decides by itself.',
   },
   backoffMax: {
     ...kinds.seconds(),

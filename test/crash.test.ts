@@ -30,16 +30,16 @@ describe.concurrent('the log of a crash names', () => {
     expect(server.stderrLines, 'stderr itself has all of it').toContain('last word 1')
   })
 
-  test('an uncaught error with its stack', async (t) => {
-    const server = await startServer(t, 'hello.js')
+  test('an uncaught error with its stack, with --crash exit', async (t) => {
+    const server = await startServer(t, 'hello.js', '--crash', 'exit')
     await fatal(server.get('/crash'))
     server.expectLog(/exited with code 1/)
     const { stderr } = await server.log(/exited with code 1/)
     expect(String(stderr)).toMatch(/Error: crash was asked for.*at .*routes\.js:\d+/)
   })
 
-  test('an unhandled rejection with its stack', async (t) => {
-    const server = await startServer(t, 'hello.js')
+  test('an unhandled rejection with its stack, with --crash exit', async (t) => {
+    const server = await startServer(t, 'hello.js', '--crash', 'exit')
     await fatal(server.get('/reject'))
     server.expectLog(/exited with code 1/)
     const { stderr } = await server.log(/exited with code 1/)
@@ -128,7 +128,7 @@ test.concurrent('what a worker started does not outlive it', async (t) => {
 
 describe.concurrent('a crash loop', () => {
   test('waits 0, 1, 2 ... seconds up to --backoff-max, never gives up, and clients meanwhile wait in the queue', async (t) => {
-    const flags = ['--backoff-max', '1.5', '--stable-after', '60']
+    const flags = ['--crash', 'exit', '--backoff-max', '1.5', '--stable-after', '60']
     const server = await startServer(t, 'crash-once-ready.js', ...flags)
     server.expectLog(/exited with code 1/)
     const [second, third] = await server.logTimes(/^Worker slot 0 ended \d times in a row/, 2)
@@ -144,14 +144,21 @@ describe.concurrent('a crash loop', () => {
   })
 
   test('begins anew after a stable time', async (t) => {
-    const server = await startServer(t, 'crash-once-ready.js', '--stable-after', '0.05')
+    const server = await startServer(
+      t,
+      'crash-once-ready.js',
+      '--crash',
+      'exit',
+      '--stable-after',
+      '0.05',
+    )
     server.expectLog(/exited with code 1/)
     await server.logTimes(/^Booting worker/, 5)
     expect(server.lines.filter(({ event }) => event === 'backingOff')).toEqual([])
   })
 
   test('is left by SIGTERM at once, with exit 0', async (t) => {
-    const server = await startServer(t, 'crash-once-ready.js')
+    const server = await startServer(t, 'crash-once-ready.js', '--crash', 'exit')
     server.expectLog(/exited with code 1/)
     await server.log(/starting it again in 1 s/)
     server.signal('SIGTERM')

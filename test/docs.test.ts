@@ -97,7 +97,14 @@ describe('what pages name exists', () => {
 
   test.each(pages.map(({ path }) => path))('flags and commands of %s', (path) => {
     // Those of node, npm and vitest.
-    const others = ['--require', '--no-save', '--prefix', '--omit', '--max-old-space-size']
+    const others = [
+      '--require',
+      '--no-save',
+      '--prefix',
+      '--omit',
+      '--max-old-space-size',
+      '--unhandled-rejections',
+    ]
     const known = new Set([...knownFlags(), ...others, '--inspect', '--cpu-prof'])
     const code = [...codeIn(page(path).text), ...page(path).blocks.flatMap(({ lines }) => lines)]
     const flags = code.flatMap((text) => text.match(/(?<![\w-])--[a-z][\w-]*/g) ?? [])

@@ -225,6 +225,9 @@ export class Master {
       case 'timeout':
         this.#alerts.count(now)
         return report(this.#log, worker, message)
+      case 'uncaught':
+        report(this.#log, worker, message)
+        return this.#uncaught(worker, now)
       case 'draining':
       case 'slow':
       case 'notice':
@@ -294,6 +297,16 @@ export class Master {
     this.#failure = error
     this.#crew.dropAll()
     this.#beginStop('quick', performance.now())
+  }
+
+  /** It drains at once if its successor may boot at once; if that must wait, it goes on: one that serves is better than none. */
+  #uncaught(worker: WorkerHandle, now: number): void {
+    if (worker.reason !== undefined || worker.state !== 'ready' || this.#isStopping) return
+    const { settings } = this.#roll.config
+    const pause = this.#crashes.crashed(worker, settings, now)
+    if (pause.seconds === 0) return this.#crew.retire(worker, 'uncaught', 'graceful', settings)
+    worker.reason = 'uncaught'
+    this.#log.event('backingOff', { slot: worker.slot, ...pause, serving: true })
   }
 
   #backOff(worker: WorkerHandle, now: number): void {

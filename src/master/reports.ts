@@ -4,7 +4,10 @@ import type { Log } from '../log.ts'
 import { payload, type ToMaster } from '../protocol.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
-export type Report = Extract<ToMaster, { type: 'draining' | 'timeout' | 'slow' | 'notice' }>
+export type Report = Extract<
+  ToMaster,
+  { type: 'draining' | 'timeout' | 'slow' | 'uncaught' | 'notice' }
+>
 
 export function report(log: Log, { facts }: WorkerHandle, message: Report): void {
   switch (message.type) {
@@ -14,6 +17,8 @@ export function report(log: Log, { facts }: WorkerHandle, message: Report): void
       return log.event('requestTimeout', { ...facts, ...payload(message) })
     case 'slow':
       return log.event('requestSlow', { ...facts, ...payload(message) })
+    case 'uncaught':
+      return log.event('uncaught', { ...facts, ...payload(message) })
     case 'notice':
       return log.event('warning', payload(message))
   }

@@ -28,7 +28,7 @@ import { WatchdogPipe } from './watchdog-pipe.ts'
 
 /** Why a worker was told to leave, in the words of the log. */
 export type LeaveReason =
-  'stop' | 'reload' | 'scale' | 'silent' | 'signal' | 'boot-failed' | RecycleReason
+  'stop' | 'reload' | 'scale' | 'silent' | 'signal' | 'uncaught' | 'boot-failed' | RecycleReason
 /** Nothing is wrong with it yet, so its requests get all the time that their own deadlines give them. */
 export type RecycleReason = Facts<'recycling'>['reason']
 

@@ -27,6 +27,7 @@ const WORKER_SETTINGS = [
   'workerConnections',
   'maxRequests',
   'maxRequestsJitter',
+  'crash',
   'limitRequestFields',
   'limitRequestLine',
   'maxBody',

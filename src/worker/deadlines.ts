@@ -8,7 +8,7 @@ import { answer, cutOff } from './refuse.ts'
 import type { Entry } from './request-entry.ts'
 import type { Requests, Res } from './requests.ts'
 import { sentHeader } from './sent-headers.ts'
-import { timeoutAnswer } from './timeout-answer.ts'
+import { timeoutAnswer } from './error-answer.ts'
 import type { Tracker } from './tracker.ts'
 
 /** With requests in flight: a 504 comes at most this much late, ms. */

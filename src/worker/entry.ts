@@ -18,6 +18,7 @@ import { forgiveOwnAborts } from './own-aborts.ts'
 import { Readiness } from './readiness.ts'
 import { Requests } from './requests.ts'
 import { Servers } from './servers.ts'
+import { Uncaught } from './uncaught.ts'
 import { startWatchdog } from './watchdog-host.ts'
 
 function boot(init: WorkerInit): void {
@@ -37,7 +38,11 @@ function boot(init: WorkerInit): void {
     message.type === 'drain' ? drain.start(message) : handover.hear(message, handle)
   drain.watchMaster()
   drain.catchSignals(init.settings.drainIdle)
-  const readiness = new Readiness(init, channel, () => watch(board, init))
+  const uncaught = new Uncaught(channel, requests)
+  const readiness = new Readiness(init, channel, () => {
+    watch(board, init)
+    if (init.settings.crash === 'drain') uncaught.watch()
+  })
   requests.hook(
     requestHooks(init, { channel, servers, requests, drain, handover, readiness, board }),
   )

@@ -12,7 +12,8 @@ export const ours = <E extends Error>(reason: E): E => {
 /** How deep a library may have wrapped it. */
 const DEPTH = 5
 
-function isOurs(error: unknown, depth = DEPTH): boolean {
+/** Whether it is one of them, or was caused by one. */
+export function isOurs(error: unknown, depth = DEPTH): boolean {
   if (typeof error !== 'object' || error === null || depth === 0) return false
   return reasons.has(error) || isOurs((error as { cause?: unknown }).cause, depth - 1)
 }

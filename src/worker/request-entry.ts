@@ -5,7 +5,7 @@ import { ours } from './own-aborts.ts'
 import type { Req, Res } from './requests.ts'
 import type { Route } from '../routes.ts'
 
-export type EntryState = 'queued' | 'running' | 'timed-out' | 'over'
+export type EntryState = 'queued' | 'running' | 'timed-out' | 'failed' | 'over'
 
 /** Seconds. */
 export interface Limits {
@@ -89,6 +89,7 @@ export class Entry implements RequestContext {
     if (!this.#controller) {
       this.#controller = new AbortController()
       if (this.state === 'timed-out') this.#controller.abort(timeoutError(this))
+      else if (this.state === 'failed') this.#controller.abort(handlerFailed())
       else if (this.state === 'over' && !this.res.writableFinished)
         this.#controller.abort(clientLeft())
     }
@@ -126,6 +127,12 @@ export class Entry implements RequestContext {
     this.#controller?.abort(timeoutError(this))
   }
 
+  /** Its handler threw where nobody caught it: whatever else works for it may stop. */
+  fail(): void {
+    this.state = 'failed'
+    this.#controller?.abort(handlerFailed())
+  }
+
   /** Its response is finished, or its client left. */
   end(): void {
     if (this.state === 'running' || this.state === 'queued') {
@@ -137,6 +144,9 @@ export class Entry implements RequestContext {
 
 const timeoutError = ({ timeout, method, url }: Entry): DOMException =>
   ours(new DOMException(`${method} ${url} took longer than ${timeout} s`, 'TimeoutError'))
+
+const handlerFailed = (): DOMException =>
+  ours(new DOMException('the request ended with an uncaught error', 'AbortError'))
 
 const clientLeft = (): DOMException =>
   ours(new DOMException('the client closed the connection', 'AbortError'))

@@ -37,6 +37,8 @@ export class Requests {
   /** While draining, responses say `Connection: close`, and HTTP/2 sessions say GOAWAY. */
   draining = false
   #stays: (socket: net.Socket) => boolean = () => false
+  /** The application has just been called with it; if that throws, the async context is lost before anybody is asked. */
+  passing: Entry | undefined
   readonly #servers: Servers
   readonly #keepAlive: boolean
   readonly #context: AsyncLocalStorage<Entry> | undefined
@@ -122,13 +124,25 @@ export class Requests {
     server: net.Server,
     args: IArguments,
   ): boolean {
-    if (entry.route?.concurrency === undefined)
-      return this.#context
-        ? this.#context.run(entry, Reflect.apply, emit, server, args as never)
-        : (Reflect.apply(emit, server, args as never) as boolean)
-    const go = (): void => void Reflect.apply(emit, server, args as never)
-    this.#hooks.admit(entry, this.#context ? () => this.#context!.run(entry, go) : go)
+    if (entry.route?.concurrency === undefined) return this.#run(entry, emit, server, args)
+    this.#hooks.admit(entry, () => void this.#run(entry, emit, server, args))
     return true
+  }
+
+  /** Not restored when the application throws: see `passing`. */
+  #run(
+    entry: Entry,
+    emit: typeof net.Server.prototype.emit,
+    server: net.Server,
+    args: IArguments,
+  ): boolean {
+    const outer = this.passing
+    this.passing = entry
+    const passed = this.#context
+      ? this.#context.run(entry, Reflect.apply, emit, server, args as never)
+      : (Reflect.apply(emit, server, args as never) as boolean)
+    this.passing = outer
+    return passed
   }
 
   #other(server: net.Server, event: string, a: unknown, b: unknown): void {

@@ -1,17 +1,29 @@
-// The body of a 504, in the type the client asked for. Runs in every worker.
+// The body of a 504 or a 500 of ours, in the type the client asked for. Runs in every worker.
 
 import type { Entry } from './request-entry.ts'
 
 const TYPES = ['text/plain', 'application/json', 'text/html'] as const
 type Type = (typeof TYPES)[number]
 
-export function timeoutAnswer(entry: Entry): { type: string; body: string } {
+interface Answer {
+  readonly type: string
+  readonly body: string
+}
+
+export const timeoutAnswer = (entry: Entry): Answer =>
+  inType(entry, 504, 'Gateway Timeout', `Gateway Timeout: no response within ${entry.timeout} s`)
+
+/** Of the error itself clients learn nothing. */
+export const failureAnswer = (entry: Entry): Answer =>
+  inType(entry, 500, 'Internal Server Error', 'Internal Server Error')
+
+function inType(entry: Entry, status: number, error: string, text: string): Answer {
   const type = preferred(String(entry.req.headers.accept ?? ''))
-  const text = `Gateway Timeout: no response within ${entry.timeout} s`
+  const title = `${status} ${error}`
   const bodies: Record<Type, string> = {
     'text/plain': `${text}\n`,
-    'application/json': `${JSON.stringify({ error: 'Gateway Timeout', status: 504, message: text, requestId: entry.id })}\n`,
-    'text/html': `<!doctype html><title>504 Gateway Timeout</title><h1>504 Gateway Timeout</h1><p>${text}. Request ${escapeHtml(entry.id)}\n`,
+    'application/json': `${JSON.stringify({ error, status, message: text, requestId: entry.id })}\n`,
+    'text/html': `<!doctype html><title>${title}</title><h1>${title}</h1><p>${text}. Request ${escapeHtml(entry.id)}\n`,
   }
   return { type: `${type}; charset=utf-8`, body: bodies[type] }
 }

@@ -1,7 +1,7 @@
 // Which type a 504 has, by the client's Accept header.
 import { expect, test } from 'vitest'
 import type { Entry } from '../../src/worker/request-entry.ts'
-import { timeoutAnswer } from '../../src/worker/timeout-answer.ts'
+import { timeoutAnswer } from '../../src/worker/error-answer.ts'
 
 const answerTo = (accept: string | undefined, id = 'id-1'): { type: string; body: string } =>
   timeoutAnswer({ req: { headers: { accept } }, timeout: 30, id } as unknown as Entry)
