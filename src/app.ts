@@ -30,3 +30,13 @@ export const extendTimeout = (seconds: number): number => {
 
 /** The id of the request that is being handled: the client's X-Request-Id, or one made for it. Undefined outside of a request. */
 export const requestId = (): string | undefined => runtime()?.current()?.id
+
+/**
+ * This worker is not ready when it listens, but when ready() is called: until then it gets no clients, and whom it is to replace
+ * goes on. Call it while the application loads, at the latest in the same tick as listen(). After `bootTimeout` seconds without
+ * ready() the worker counts as failed.
+ */
+export const notReady = (): void => runtime()?.notReady()
+
+/** Ends what notReady(), or the setting `waitReady`, began. */
+export const ready = (): void => runtime()?.ready()

@@ -62,6 +62,13 @@ const outcomes: Record<UncaughtFacts['outcome'], string> = {
 
 const megabytes = (n: number): string => `${Math.round(n / 1024 ** 2)} MB`
 
+interface BootFailure {
+  code: number | null
+  signal: string | null
+  error: string
+  stderr: string[]
+}
+
 const ended = (f: { code: number | null; signal: string | null }): string =>
   f.signal ? `was ended by ${f.signal}` : `exited with code ${f.code}`
 
@@ -88,19 +95,20 @@ export const events = {
     'info',
     (f) => `Worker ready (pid: ${f.worker}) after ${seconds(f.seconds)}`,
   ),
-  stillBooting: row<Of & { seconds: number }>(
-    'warning',
-    (f) =>
-      `Worker (pid:${f.worker}) has neither called listen() nor exported an application for ${seconds(f.seconds)}; still waiting`,
+  stillBooting: row<Of & { seconds: number; waitsFor?: string }>('warning', (f) =>
+    f.waitsFor
+      ? `Worker (pid:${f.worker}) is not ready after ${seconds(f.seconds)}: ${f.waitsFor}; still waiting`
+      : `Worker (pid:${f.worker}) has neither called listen() nor exported an application for ${seconds(f.seconds)}; still waiting`,
   ),
-  bootTimeout: row<Of & { seconds: number }>(
+  bootTimeout: row<Of & { seconds: number; waitsFor?: string }>(
     'error',
     (f) =>
-      `Worker (pid:${f.worker}) was not ready within ${seconds(f.seconds)} (--boot-timeout): killing it`,
+      `Worker (pid:${f.worker}) was not ready within ${seconds(f.seconds)} (--boot-timeout)${f.waitsFor ? `: ${f.waitsFor}` : ''}: killing it`,
   ),
-  bootFailed: row<
-    Of & { code: number | null; signal: string | null; error?: string; stderr?: string[] }
-  >('error', (f) => `Worker (pid:${f.worker}) failed to boot: ${f.error ?? `it ${ended(f)}`}`),
+  bootFailed: row<Of & BootFailure>(
+    'error',
+    (f) => `Worker (pid:${f.worker}) failed to boot: ${f.error}`,
+  ),
   recycling: row<Of & Recycling>(
     'info',
     (f) => `Recycling worker (pid: ${f.worker}): ${whyRecycled(f)}`,
@@ -198,7 +206,8 @@ export const events = {
     'info',
     (f) => `Reload finished after ${seconds(f.seconds)}`,
   ),
-  reloadFailed: row<{ error: string }>(
+  /** With more about the worker, if it was one that failed. */
+  reloadFailed: row<{ error: string } | (Of & BootFailure)>(
     'error',
     (f) => `Reload failed, the old workers go on: ${f.error}`,
   ),

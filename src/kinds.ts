@@ -175,8 +175,8 @@ export const onOff = (): Kind<boolean, boolean> => ({
   },
 })
 
-export const text = (placeholder: string, wanted = 'a text'): Kind<string, string> => ({
-  schema: v.string(),
+export const text = (placeholder: string, wanted = 'a text', is = /^/): Kind<string, string> => ({
+  schema: is.source === '^' ? v.string() : v.pipe(v.string(), v.regex(is)),
   wanted,
   placeholder,
 })

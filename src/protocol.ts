@@ -35,6 +35,8 @@ export type WorkerSettings = Pick<
   | 'maxRequests'
   | 'maxRequestsJitter'
   | 'crash'
+  | 'readyCheck'
+  | 'waitReady'
   | 'limitRequestFields'
   | 'limitRequestLine'
   | 'maxBody'
@@ -171,6 +173,8 @@ export type ToMaster =
   | { type: 'listen'; seq: number; query: ListenQuery }
   | { type: 'listening'; address: ListeningAddress }
   | { type: 'ready' }
+  /** Why it is not ready yet although it listens. */
+  | { type: 'waiting'; text: string }
   | { type: 'unlisten'; query: ListenQuery }
   | { type: 'loaded' }
   | { type: 'failed'; code: ErrorCode; message: string }

@@ -93,6 +93,20 @@ export const settings = {
     group: 'Server',
     help: 'Move idle connections (plain HTTP/1.1) from workers that have many to workers that have few. Needs handover.',
   },
+  readyCheck: {
+    ...kinds.text('path', 'a path that begins with a slash, such as /healthz', /^(\/|$)/),
+    default: '',
+    group: 'Server',
+    env: ['READY_CHECK'],
+    help: 'A path that every new worker is asked for, by itself, before it gets clients: it is ready when the answer is 2xx or 3xx, and is asked again until --boot-timeout. The first HTTP server that listens is asked. When unset, a worker is ready when it listens.',
+  },
+  waitReady: {
+    ...kinds.onOff(),
+    default: false,
+    group: 'Server',
+    env: ['WAIT_READY'],
+    help: "A new worker is ready, and gets clients, only when the app calls ready() of nodicorn/app, or process.send('ready') as for PM2's wait_ready.",
+  },
   sockets: {
     ...socketOwner,
     default: 'auto',

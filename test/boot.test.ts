@@ -205,7 +205,7 @@ test.concurrent(
     const server = spawnServer(t, 'throw-at-boot.js', '--preload')
     server.expectLog(/./)
     expect(await server.exit()).toMatchObject({ code: 3 })
-    expect(server.stderr.match(/Error: thrown while the app was loaded/g)).toHaveLength(1)
+    expect(server.stderr.match(/^Error: thrown while the app was loaded/gm)).toHaveLength(1)
     expect(slotsBooted(server)).toEqual([])
   },
 )

@@ -170,7 +170,9 @@ export class Crew {
       else if (now >= silentAt(worker, times)) this.#suspect(worker, now)
       else if (worker.state === 'booting' && now >= worker.warnAt) {
         worker.warnAt = Infinity
-        this.#log.event('stillBooting', { ...worker.facts, seconds: (now - worker.bornAt) / 1000 })
+        const { facts, bornAt, waitsFor } = worker
+        const seconds = (now - bornAt) / 1000
+        this.#log.event('stillBooting', { ...facts, seconds, ...(waitsFor && { waitsFor }) })
       }
     }
   }
@@ -193,8 +195,13 @@ export class Crew {
         worker,
         `it had not finished within ${gracefulTimeout} s (--graceful-timeout)`,
       )
-    worker.killedFor = `it was not ready within ${bootTimeout} s (--boot-timeout)`
-    this.#log.event('bootTimeout', { ...worker.facts, seconds: bootTimeout })
+    const { facts, waitsFor } = worker
+    worker.killedFor = `it was not ready within ${bootTimeout} s (--boot-timeout)${waitsFor ? `: ${waitsFor}` : ''}`
+    this.#log.event('bootTimeout', {
+      ...facts,
+      seconds: bootTimeout,
+      ...(waitsFor && { waitsFor }),
+    })
     this.#sendKill(worker)
   }
 

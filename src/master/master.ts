@@ -214,6 +214,9 @@ export class Master {
       case 'failed':
         worker.failure = message
         return
+      case 'waiting':
+        worker.waitsFor = message.text
+        return
       case 'retire':
         return this.#crew.retire(worker, 'signal', 'graceful', this.#roll.config.settings)
       case 'recycle':
@@ -279,16 +282,12 @@ export class Master {
     worker.lastWords.release()
     const error = bootError(worker, code, signal)
     if (this.#phase.step === 'starting' && !this.#everReady) return this.#failStart(error)
-    this.#log.event('bootFailed', {
-      ...worker.facts,
-      code,
-      signal,
-      error: error.message,
-      stderr: worker.lastWords.lines,
-    })
-    if (!this.#roll.isRolling || worker.generation < this.#roll.oldest) return
+    const stderr = worker.lastWords.lines
+    const facts = { ...worker.facts, code, signal, error: error.message, stderr }
+    if (!this.#roll.isRolling || worker.generation < this.#roll.oldest)
+      return this.#log.event('bootFailed', facts)
     this.#roll.abort()
-    this.#log.event('reloadFailed', { error: error.message })
+    this.#log.event('reloadFailed', facts)
     this.#use(this.#roll.config)
   }
 

@@ -43,8 +43,18 @@ export function bootError(
   if (worker.failure) return new UserError(worker.failure.code, worker.failure.message)
   if (worker.killedFor)
     return new UserError('APP_FAILED', `the application did not boot: ${worker.killedFor}`)
+  const own = ownError(worker.lastWords.lines)
   const how = signal ? `was ended by ${signal}` : `exited with code ${code}`
   return code === EXIT_APP_NOT_FOUND
     ? new UserError('APP_FAILED', `the application ${how} while it booted (its own exit code)`)
-    : new UserError('APP_FAILED', `the application failed to boot: it ${how} before it was ready`)
+    : new UserError(
+        'APP_FAILED',
+        `the application failed to boot: it ${how} before it was ready${own}`,
+      )
+}
+
+/** `: TypeError: x is not a function`, as node prints it when it ends of that. */
+function ownError(lines: readonly string[]): string {
+  const line = lines.find((one) => /^\w*(Error|Exception)\b( \[\w+\])?:/.test(one))
+  return line ? `: ${line}` : ''
 }

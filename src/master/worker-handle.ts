@@ -80,6 +80,8 @@ export class WorkerHandle {
   silentSince: number | undefined
   /** As it said last, and what it was given since. */
   connections = 0
+  /** Why it is not ready although it listens, as it says. */
+  waitsFor: string | undefined
   /** Why we killed it, if we did. */
   killedFor: string | undefined
   #state: State = 'booting'

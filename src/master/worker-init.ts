@@ -28,6 +28,8 @@ const WORKER_SETTINGS = [
   'maxRequests',
   'maxRequestsJitter',
   'crash',
+  'readyCheck',
+  'waitReady',
   'limitRequestFields',
   'limitRequestLine',
   'maxBody',

@@ -9,6 +9,9 @@ export interface Runtime {
   readonly current: () => RequestContext | undefined
   /** Moves the deadline of the current request to `seconds` from now, if that is later, and at most to its ceiling. */
   readonly extend: (seconds: number) => void
+  /** This worker is to get no clients until ready(). */
+  readonly notReady: () => void
+  readonly ready: () => void
 }
 
 /** A request in flight, as its handler sees it. */

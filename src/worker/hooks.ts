@@ -34,7 +34,7 @@ export interface Parts {
 
 export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
   const { settings } = init
-  const { channel, servers, handover } = parts
+  const { channel, servers, handover, readiness } = parts
   const tracker = new Tracker(parts.board)
   const deadlines = new Deadlines({ ...parts, tracker }, settings)
   const router = new Router(settings.routes)
@@ -44,7 +44,7 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
   const retireAfter = requestsToServe(settings)
   let served = 0
   tracker.hookResponses()
-  if (settings.requestContext) offerContext(tracker)
+  offerContext(tracker, readiness)
   return {
     begin(req, res) {
       const route = router.isEmpty ? undefined : router.match(req.method ?? '', req.url ?? '')
@@ -56,7 +56,7 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
       }
       tracker.began(entry)
       deadlines.began(entry.startedAt)
-      if (++served === retireAfter)
+      if (readiness.isReady && ++served === retireAfter)
         channel.tell({ type: 'recycle', reason: 'max-requests', requests: served })
       return entry
     },
@@ -70,7 +70,7 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
     connected(server, socket) {
       tracker.connected(server, socket)
       handover.connected(socket)
-      pool?.connected()
+      if (readiness.isReady) pool?.connected() // or it would leave, and come back, before its time
     },
     disconnected() {
       handover.changed()
@@ -90,9 +90,11 @@ function listens({ drain, handover, readiness }: Parts, server: net.Server): voi
 }
 
 /** For `nodicorn/app`. */
-const offerContext = (tracker: Tracker): void =>
+const offerContext = (tracker: Tracker, readiness: Readiness): void =>
   offerRuntime({
     current: () => storage.getStore(),
+    notReady: () => readiness.notReady(),
+    ready: () => readiness.ready(),
     extend(seconds) {
       const entry = storage.getStore()
       if (!entry) return

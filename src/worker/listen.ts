@@ -3,6 +3,7 @@
 
 import cluster from 'node:cluster'
 import net from 'node:net'
+import { util } from '../builtin.ts'
 import type { Channel } from './channel.ts'
 import type { ListenQuery } from '../protocol.ts'
 
@@ -62,8 +63,9 @@ export function adoptSockets(channel: Channel, backlog: number, isLeaving: () =>
       queries.set(server, query)
       done(
         0,
-        watched(handle as Handle, backlog, () => {
-          if (!isLeaving()) channel.tell({ type: 'unlisten', query })
+        watched(handle as Handle, backlog, {
+          close: () => !isLeaving() && channel.tell({ type: 'unlisten', query }),
+          refused: (errno) => server.emit('error', refusal(errno)),
         }),
       )
     })
@@ -81,6 +83,19 @@ export const queryOf = (server: net.Server): ListenQuery | undefined => queries.
 export function pretendToListen(onListen: () => void): void {
   const internals = cluster as ClusterInternals
   internals._getServer = () => onListen()
+}
+
+/** While held: listen() has succeeded for the application, but the socket does not accept yet. */
+const held = new Map<Handle, () => void>()
+let isHolding = false
+
+/** From now on a listen() takes effect only with releaseSockets(). The stock cluster knows no such thing. */
+export const holdSockets = (): void => void (isHolding = true)
+
+export function releaseSockets(): void {
+  isHolding = false
+  for (const listen of held.values()) listen()
+  held.clear()
 }
 
 function number(raw: ListenQuery): ListenQuery {
@@ -105,12 +120,31 @@ const keyOf = (q: ListenQuery): string =>
   `${q.address ?? ''}:${q.port ?? ''}:${q.addressType}:${q.fd ?? ''}`
 
 /** Node's default backlog of 511 becomes ours; one the application chose stays. */
-function watched(handle: Handle, backlog: number, onClose: () => void): Handle {
+function watched(
+  handle: Handle,
+  backlog: number,
+  on: { close: () => void; refused: (errno: number) => void },
+): Handle {
   const { listen, close } = handle
-  handle.listen = (n) => listen.call(handle, NODE_BACKLOGS.includes(n) ? backlog : n)
+  handle.listen = (n) => {
+    const now = (): number => listen.call(handle, NODE_BACKLOGS.includes(n) ? backlog : n)
+    if (!isHolding) return now()
+    held.set(handle, () => {
+      const errno = now()
+      if (errno !== 0) on.refused(errno)
+    })
+    return 0
+  }
   handle.close = (done) => {
-    onClose()
+    held.delete(handle)
+    on.close()
     close.call(handle, done)
   }
   return handle
+}
+
+/** What node would have made of it, had it been refused at once. */
+function refusal(errno: number): NodeJS.ErrnoException {
+  const code = util.getSystemErrorName(errno)
+  return Object.assign(new Error(`listen ${code}`), { code, errno, syscall: 'listen' })
 }
