@@ -1,6 +1,6 @@
 // FILE[:EXPORT] -> the app's absolute path and export name. Runs in the CLI and the library; loads nothing of the app.
 import { createRequire } from 'node:module'
-import { basename, dirname, extname, join, resolve } from 'node:path'
+import { basename, dirname, extname, join, relative, resolve } from 'node:path'
 import { fs } from './builtin.ts'
 import { UserError } from './errors.ts'
 
@@ -63,7 +63,10 @@ const packageMain = (directory: string, because: string): string => {
   if (main === undefined)
     throw notFound(`${because}, and ${place} has neither "exports" nor "main"; ${advice}`)
   try {
-    return createRequire(place).resolve(resolve(directory, main))
+    const found = createRequire(place).resolve(resolve(directory, main))
+    // under the name that was asked for: the directory may be a link that is moved by the next deploy
+    const inside = relative(fs.realpathSync(directory), found)
+    return inside.startsWith('..') ? found : join(directory, inside)
   } catch (error) {
     throw notFound(
       `${place} names ${JSON.stringify(main)} as its main file, which does not exist; ${advice}`,

@@ -4,7 +4,7 @@
 import { fs } from './builtin.ts'
 import { findApp } from './app-file.ts'
 import { type ParsedArgs, parseWords } from './argv.ts'
-import { loadConfig, type StartRequest } from './config.ts'
+import { loadConfig, type StartRequest, workingDirectory } from './config.ts'
 import { ConfigErrors, UserError } from './errors.ts'
 import { packageJson } from './paths.ts'
 
@@ -61,11 +61,12 @@ const commands: Readonly<
 
 const prepare = async (words: readonly string[], parsed: ParsedArgs): Promise<StartRequest> => {
   // Kept, because the master may change its directory before it loads the settings again.
-  const cwd = process.cwd()
+  const cwd = workingDirectory()
   const config = await loadConfig({ argv: words, cwd })
   const app = await findApp(parsed.file, config.settings.chdir || cwd)
   return {
     ...app,
+    directory: cwd,
     appArgs: parsed.appArgs,
     config,
     loadAgain: () => loadConfig({ argv: words, cwd }),

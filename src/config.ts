@@ -1,6 +1,6 @@
 // Where the settings come from: flags > environment > GUNICORN_CMD_ARGS > settings file > defaults. Runs in the master and
 // the CLI; the only reader of process.env there. Every problem is collected, and all are reported together.
-import { resolve } from 'node:path'
+import { isAbsolute, resolve } from 'node:path'
 import { fs } from './builtin.ts'
 import { type ParsedArgs, parseWords } from './argv.ts'
 import { badSetting, ConfigErrors, UserError } from './errors.ts'
@@ -41,11 +41,34 @@ export interface StartRequest {
   /** The app's file, absolute. */
   readonly file: string
   readonly exportName?: string
+  /** Where workers run unless `chdir` says otherwise: absolute, its links not resolved. */
+  readonly directory: string
   /** What followed `--`. */
   readonly appArgs: readonly string[]
   readonly config: Config
   /** The same command line again, with the environment and the file as they are now. Throws as loadConfig does. */
   readonly loadAgain: () => Promise<Config>
+}
+
+/**
+ * The working directory under the name that the shell has for it: a link, such as Capistrano's `current`, stays a link, so that
+ * a deploy can let it point elsewhere. The system itself knows only where it led to.
+ */
+export const workingDirectory = (): string => {
+  const real = process.cwd()
+  const named = process.env['PWD']
+  return named && isAbsolute(named) && isSame(named, real) ? named : real
+}
+
+const isSame = (one: string, other: string): boolean => {
+  try {
+    const [a, b] = [fs.statSync(one), fs.statSync(other)]
+    return a.dev === b.dev && a.ino === b.ino
+  } catch (error) {
+    // ENOENT, EACCES, ENOTDIR: PWD is somebody else's
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error
+    return false
+  }
 }
 
 export interface LoadConfigOptions {

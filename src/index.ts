@@ -1,7 +1,8 @@
 // The library: the same master from code, and the types of the settings file. A door: it only puts parts together.
 
+import { resolve } from 'node:path'
 import { findApp } from './app-file.ts'
-import { loadConfig, type Config } from './config.ts'
+import { loadConfig, workingDirectory, type Config } from './config.ts'
 import type { Running } from './master/start.ts'
 import type { ConfigInput } from './settings.ts'
 
@@ -31,12 +32,18 @@ export interface SuperviseOptions extends ConfigInput {
  * Rejects with a ConfigErrors (bad settings) or a UserError (APP_NOT_FOUND, APP_FAILED, ADDRESS_IN_USE, PIDFILE_IN_USE ...).
  */
 export async function supervise(appFile: string, options: SuperviseOptions = {}): Promise<Running> {
-  const { appArgs = [], cwd = process.cwd(), ...settings } = options
+  const { appArgs = [], cwd = workingDirectory(), ...settings } = options
   const load = (): Promise<Config> => loadConfig({ options: settings, cwd })
   const config = await load()
   const app = await findApp(appFile, config.settings.chdir || cwd)
   const { startMaster } = await import('./master/start.ts')
-  const running = await startMaster({ ...app, appArgs, config, loadAgain: load })
+  const running = await startMaster({
+    ...app,
+    directory: resolve(cwd),
+    appArgs,
+    config,
+    loadAgain: load,
+  })
   await running.ready
   return running
 }

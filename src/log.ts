@@ -23,6 +23,8 @@ const STUCK_MS = 1_000
 interface Sink {
   write(text: string): void
   flush(done: (error?: Error) => void): void
+  /** Writes what it has, then closes its file; standard output stays open. */
+  end(): void
   on(event: 'error', listener: (error: NodeJS.ErrnoException) => void): void
 }
 
@@ -30,6 +32,7 @@ export class Log {
   #waiting: [Level, object, string][] = []
   #logger: Logger<Level> | undefined
   #sink: Sink | undefined
+  #settings: LogSettings | undefined
 
   event<E extends EventName>(name: E, facts: Facts<E>): void {
     const { level, say } = events[name] as { level: Level; say: (facts: Facts<E>) => string }
@@ -61,11 +64,10 @@ export class Log {
     // require() and not import(): the ESM loader's pass over a CommonJS package costs another 8 ms (Node 20)
     const pino = createRequire(import.meta.url)('pino') as typeof import('pino').default
     const sink = openSink(pino, settings.logFile)
-    const readable =
-      settings.logFormat === 'text' ||
-      (settings.logFormat === 'auto' && isTerminal(settings.logFile))
+    const readable = isReadable(settings)
     const colour = isTerminal(settings.logFile)
     this.#sink = sink
+    this.#settings = settings
     this.#logger = pino(
       {
         level: settings.logLevel,
@@ -86,8 +88,16 @@ export class Log {
       this.#logger[level](facts, sentence)
   }
 
-  setLevel(level: Level): void {
-    if (this.#logger) this.#logger.level = level
+  /** What a reload brought: the next line has the new level, and is in the new file and form. */
+  change(settings: LogSettings): void {
+    const { logFile, logFormat } = this.#settings ?? {}
+    if (logFile !== settings.logFile || logFormat !== settings.logFormat) {
+      const old = this.#sink
+      this.#logger = undefined
+      this.open(settings)
+      old?.end()
+    }
+    if (this.#logger) this.#logger.level = settings.logLevel
   }
 
   /** Resolves when everything is on disk or in the pipe, or when a reader has been stuck for a second. */
@@ -125,6 +135,10 @@ function openSink(pino: typeof import('pino').default, file: string): Sink {
 function ignoreClosedReader(error: NodeJS.ErrnoException): void {
   if (error.code === undefined) throw error
 }
+
+/** Text for people; else it is JSON. */
+export const isReadable = ({ logFile, logFormat }: LogSettings): boolean =>
+  logFormat === 'text' || (logFormat === 'auto' && isTerminal(logFile))
 
 const isTerminal = (file: string): boolean => file === '-' && process.stdout.isTTY === true
 

@@ -1,13 +1,24 @@
 // SIGHUP: new workers before the old ones leave, new settings, nobody's request lost; and a new version that is broken
 // never takes the place of one that serves.
-import { writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { RawClient } from './helpers/client.ts'
+import { RawClient, request } from './helpers/client.ts'
 import { startLoad } from './helpers/load.ts'
 import { isAlive } from './helpers/process.ts'
 import { fixtures, spawnServer, startServer, type Server } from './helpers/server.ts'
-import { tempDir, type Teardown } from './helpers/temp.ts'
+import { socketPath, tempDir, type Teardown } from './helpers/temp.ts'
 import { until } from './helpers/until.ts'
 import { clientOfEach, extremes, slotsBooted } from './helpers/workers.ts'
 
@@ -146,13 +157,13 @@ const broken: Record<string, { code: string; says: RegExp; flags?: readonly stri
   'has a syntax error': { code: 'const = 1', says: /SyntaxError/ },
   'listens nowhere': {
     code: 'setInterval(() => {}, 1000)',
-    flags: ['--boot-timeout', '1'],
-    says: /was not ready within 1 s \(--boot-timeout\)/,
+    flags: ['--boot-timeout', '4'],
+    says: /was not ready within 4 s \(--boot-timeout\)/,
   },
   'blocks for ever': {
     code: 'for (;;);',
-    flags: ['--boot-timeout', '1'],
-    says: /was not ready within 1 s \(--boot-timeout\)/,
+    flags: ['--boot-timeout', '4'],
+    says: /was not ready within 4 s \(--boot-timeout\)/,
   },
   'exports something else': {
     code: 'module.exports = { port: 80 }',
@@ -235,6 +246,83 @@ describe.concurrent('the settings file', () => {
     expect(told).not.toContain('workerExited')
   })
 
+  test('moves the log: the next line is in the new file, and none is lost', async (t) => {
+    const { cwd, write } = setUp(t)
+    write({ logFile: 'one.log', accessLog: 'one.access' })
+    const textOf = (file: string): string => readFileSync(join(cwd, file), 'utf8')
+    const bind = `unix:${socketPath(t)}`
+    const server = spawnServer(t, join(fixtures, 'hello-export.js'), { cwd, bind })
+    await until('it serves', () => request(bind, '/').then(Boolean, () => false))
+    const master = Number(/"pid":(\d+)/.exec(textOf('one.log'))?.[1])
+    write({ logFile: 'two.log', accessLog: 'two.access' })
+    process.kill(master, 'SIGHUP')
+    await until('it says so in the new file', () => {
+      const found = existsSync(join(cwd, 'two.log')) && textOf('two.log')
+      return found && found.includes('Reload finished')
+    })
+    expect(textOf('one.log')).toContain('Handling signal: hup')
+    expect(textOf('one.log') + textOf('two.log')).toContain('Hang up: Master')
+    expect(textOf('one.log')).not.toContain('Reload finished')
+    expect((await request(bind, '/after')).status).toBe(404)
+    await until('the access log is the new one too', () => textOf('two.access').includes('/after'))
+    write({ logFile: 'no/such/place.log' })
+    process.kill(master, 'SIGHUP')
+    await until('it is refused', () => textOf('two.log').includes('cannot write the log file'))
+    expect((await request(bind, '/')).text).toBe('hello')
+    process.kill(master, 'SIGTERM')
+    expect(await server.exit()).toMatchObject({ code: 0 })
+    expect(textOf('two.log')).toContain('Stopped after')
+  })
+
+  test('gives another timeout to requests that come from then on', async (t) => {
+    const { cwd, write } = setUp(t)
+    write({ timeout: 60 })
+    const server = await startServer(t, app, { cwd })
+    write({ timeout: 0.3 })
+    await reload(server)
+    server.expectLog(/^REQUEST TIMEOUT/)
+    expect((await server.get('/never')).status).toBe(504)
+  })
+
+  test('moves an exported app to another address, and closes the old one', async (t) => {
+    const { cwd, write } = setUp(t)
+    const [first, second] = [socketPath(t), socketPath(t)]
+    write({ bind: `unix:${first}` })
+    const options = { cwd, bind: false as const }
+    const server = await startServer(t, join(fixtures, 'hello-export.js'), options)
+    const load = startLoad(t, `unix:${first}`, { keepAlive: 2, newConnections: 0 })
+    await load.everyoneServed()
+    write({ bind: [`unix:${first}`, `unix:${second}`] })
+    await reload(server)
+    await load.everyoneServed()
+    await load.stop()
+    expect(load.failures, 'an address that stays loses nothing').toEqual([])
+    write({ bind: `unix:${second}` })
+    await reload(server)
+    expect((await request(`unix:${second}`, '/')).text).toBe('hello')
+    await expect(request(`unix:${first}`, '/')).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+
+  test('with an address that another process has is taken back', async (t) => {
+    const { cwd, write } = setUp(t)
+    const other = createServer().listen(0, '127.0.0.1')
+    t.onTestFinished(() => void other.close())
+    await once(other, 'listening')
+    const { port } = other.address() as AddressInfo
+    write({ bind: `unix:${socketPath(t)}` })
+    const options = { cwd, bind: false as const }
+    const server = await startServer(t, join(fixtures, 'hello-export.js'), options)
+    const old = server.pids()
+    write({ bind: `127.0.0.1:${port}` })
+    server.expectLog(/^Reload failed/)
+    server.signal('SIGHUP')
+    const failed = await server.log(/^Reload failed/)
+    expect(failed.msg).toContain(`Connection in use: cannot listen on 127.0.0.1:${port}`)
+    await until('the new one is gone', () => server.pids().length === 1)
+    expect(server.pids()).toEqual(old)
+    expect((await server.get('/')).text).toBe('hello')
+  })
+
   test('with a mistake in it is refused: the old settings and workers go on', async (t) => {
     const { cwd, write } = setUp(t)
     write({ workers: 2 })
@@ -300,4 +388,84 @@ test.concurrent('a client that is slow with its request is waited for', async (t
   client.send('st: a\r\n\r\n')
   await client.receives(/^HTTP\/1\.1 200 OK[^]*\d+$/)
   client.destroy()
+})
+
+describe('a deploy that moves a link', { concurrent: true }, () => {
+  /** releases/one and releases/two, each with an app and settings of its own; `current` leads to the first. */
+  const setUp = (t: Teardown): { root: string; current: string; deploy: () => void } => {
+    const root = tempDir(t)
+    const current = join(root, 'current')
+    for (const version of ['one', 'two']) {
+      const release = join(root, 'releases', version)
+      mkdirSync(release, { recursive: true })
+      writeFileSync(join(release, 'app.js'), `const VERSION = '${version}'\n${listening}`)
+      writeFileSync(join(release, 'package.json'), '{ "main": "app.js" }')
+      const settings = { env: { RELEASE: version } }
+      writeFileSync(join(release, 'supervisor.config.json'), JSON.stringify(settings))
+    }
+    symlinkSync('releases/one', current)
+    const deploy = (): void => {
+      symlinkSync('releases/two', join(root, 'next'))
+      renameSync(join(root, 'next'), current)
+      rmSync(join(root, 'releases', 'one'), { recursive: true })
+    }
+    return { root, current, deploy }
+  }
+
+  /** Its watchdog thread runs too: no thread can start in a directory that is gone. */
+  const startWhole = async (...args: Parameters<typeof startServer>): Promise<Server> => {
+    const [t, app, ...rest] = args
+    const server = await startServer(t, app, '--log-level', 'debug', ...rest)
+    await server.log(/: 0 requests in flight/)
+    return server
+  }
+
+  const isTheNewOne = async (server: Server, current: string): Promise<void> => {
+    expect((await server.get('/version')).text).toBe('two')
+    const { cwd } = (await server.get('/cluster')).json<{ cwd: string }>()
+    expect(cwd).toBe(realpathSync(current))
+  }
+
+  for (const [what, word] of [
+    ['named', 'app.js'],
+    ['of the package', '.'],
+  ] as const) {
+    test(`is found by a reload from the shell's working directory, the app being ${what}`, async (t) => {
+      const { current, deploy } = setUp(t)
+      const server = await startWhole(t, word, { cwd: current, env: { PWD: current } })
+      expect((await server.get('/version')).text).toBe('one')
+      deploy()
+      await reload(server)
+      await isTheNewOne(server, current)
+      expect((await server.get('/env?name=RELEASE')).text, 'its settings too').toBe('two')
+    })
+  }
+
+  test('is found by a reload with --chdir, relative or not', async (t) => {
+    const { root, current, deploy } = setUp(t)
+    const relative = await startWhole(t, 'app.js', '--chdir', 'current', { cwd: root })
+    const absolute = await startWhole(t, 'app.js', '--chdir', current, { cwd: root })
+    deploy()
+    for (const server of [relative, absolute]) {
+      await reload(server)
+      await isTheNewOne(server, current)
+    }
+  })
+
+  test('is found by the successor of a worker that crashed', async (t) => {
+    const { current, deploy } = setUp(t)
+    const server = await startWhole(t, 'app.js', { cwd: current, env: { PWD: current } })
+    server.expectLog(/was ended by SIGKILL/)
+    deploy()
+    process.kill(server.pids()[0]!, 'SIGKILL')
+    await server.logTimes(/^Worker ready/, 2)
+    await isTheNewOne(server, current)
+  })
+
+  test("is no matter where PWD is somebody else's", async (t) => {
+    const { root, current } = setUp(t)
+    const server = await startServer(t, 'app.js', { cwd: current, env: { PWD: root } })
+    const { cwd } = (await server.get('/cluster')).json<{ cwd: string }>()
+    expect(cwd).toBe(realpathSync(current))
+  })
 })

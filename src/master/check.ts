@@ -17,10 +17,8 @@ export function tryApp(request: StartRequest): Promise<UserError | undefined> {
     {
       request,
       config: request.config,
-      directory: process.cwd(),
       name: appName(request.file),
       sockets: 'owned',
-      accessLogFormat: 'text',
     },
     0,
     'check',

@@ -6,21 +6,27 @@ import type { ListeningAddress } from '../protocol.ts'
 
 export class Listeners {
   readonly #log: Log
-  readonly #urls = new Set<string>()
+  /** Each with the newest generation of workers that listens there. */
+  readonly #urls = new Map<string, number>()
 
   constructor(log: Log) {
     this.#log = log
   }
 
-  heard(address: ListeningAddress): void {
+  heard(address: ListeningAddress, generation: number): void {
     const url = urlOf(address)
-    if (this.#urls.has(url)) return
-    this.#urls.add(url)
-    this.#log.event('listening', { url })
+    const isNew = !this.#urls.has(url)
+    this.#urls.set(url, Math.max(generation, this.#urls.get(url) ?? 0))
+    if (isNew) this.#log.event('listening', { url })
+  }
+
+  /** After a reload: what only older generations listened on is closed. */
+  forgetBefore(generation: number): void {
+    for (const [url, newest] of this.#urls) if (newest < generation) this.#urls.delete(url)
   }
 
   get urls(): string[] {
-    return [...this.#urls]
+    return [...this.#urls.keys()]
   }
 }
 

@@ -208,7 +208,7 @@ export class Master {
       case 'unlisten':
         return this.#sockets.release(message.query, worker.id)
       case 'listening':
-        return this.#listeners.heard(message.address)
+        return this.#listeners.heard(message.address, worker.generation)
       case 'ready':
         return this.#ready(worker, now)
       case 'failed':
@@ -326,6 +326,7 @@ export class Master {
     if (this.#roll.isRolling && oldestGeneration >= this.#roll.oldest) {
       this.#log.event('reloaded', this.#roll.finish(now))
       this.#sockets.closeUnused()
+      this.#listeners.forgetBefore(this.#roll.oldest)
     }
   }
 

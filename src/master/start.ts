@@ -4,7 +4,7 @@ import { fs } from '../builtin.ts'
 import { resolveWorkers } from '../cgroup.ts'
 import type { Config, StartRequest } from '../config.ts'
 import { UserError } from '../errors.ts'
-import { Log } from '../log.ts'
+import { Log, isReadable } from '../log.ts'
 import { packageJson } from '../paths.ts'
 import { checkIdentity } from './identity.ts'
 import type { MasterOptions, ReadyFacts } from './inputs.ts'
@@ -55,14 +55,7 @@ export async function startMaster(request: StartRequest): Promise<Running> {
   surviveClosedStderr()
   for (const text of config.notes) log.event('note', { text })
   const sockets = chooseSockets(config, log)
-  const birth = {
-    request,
-    directory: process.cwd(),
-    name,
-    sockets,
-    accessLogFormat: textFormat(config) ? 'text' : 'json',
-  } satisfies Omit<Birth, 'config'>
-  return run(request, birth, log, pidfile)
+  return run(request, { request, name, sockets }, log, pidfile)
 }
 
 /** An application that does not load never gets near a worker. */
@@ -131,12 +124,13 @@ function basics(
     target: ({ settings }) => resolveWorkers(settings.workers),
     loadAgain: async () => {
       const next = await request.loadAgain()
+      log.check(next.settings)
       if (next.settings.preload) await preload(request, next)
       return next
     },
     onConfig: ({ settings, notes }) => {
       if (settings.umask !== undefined) process.umask(settings.umask)
-      log.setLevel(settings.logLevel)
+      log.change(settings)
       for (const text of notes) log.event('note', { text })
     },
   }
@@ -145,7 +139,7 @@ function basics(
 function sayReady(log: Log, config: Config, facts: ReadyFacts): void {
   log.event('serverReady', facts)
   const [url] = facts.urls
-  if (url && textFormat(config)) log.event('tryThis', { url: reachable(url) })
+  if (url && isReadable(config.settings)) log.event('tryThis', { url: reachable(url) })
 }
 
 /** Nobody can open an address that means all of them. */
@@ -177,10 +171,6 @@ function chooseSockets({ settings }: Config, log: Log): 'owned' | 'cluster' {
   mendRoundRobin()
   return 'cluster'
 }
-
-const textFormat = ({ settings }: Config): boolean =>
-  settings.logFormat === 'text' ||
-  (settings.logFormat === 'auto' && settings.logFile === '-' && process.stdout.isTTY === true)
 
 export const version = (): string =>
   (

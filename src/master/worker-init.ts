@@ -3,6 +3,7 @@
 import { basename, dirname, extname } from 'node:path'
 import { parseAddress, tryAddress } from '../address.ts'
 import type { Config, StartRequest } from '../config.ts'
+import { isReadable } from '../log.ts'
 import type { SettingName } from '../settings.ts'
 import type { WorkerInit, WorkerSettings } from '../protocol.ts'
 import type { SpawnOptions } from './worker-handle.ts'
@@ -41,11 +42,8 @@ const WORKER_SETTINGS = [
 export interface Birth {
   readonly request: StartRequest
   readonly config: Config
-  /** Where workers run unless `chdir` says otherwise. */
-  readonly directory: string
   readonly name: string
   readonly sockets: 'owned' | 'cluster'
-  readonly accessLogFormat: 'text' | 'json'
 }
 
 export const isExplicit = (config: Config, name: SettingName): boolean =>
@@ -77,11 +75,11 @@ export function birth(
     explicit: Object.keys(b.config.sources).filter((key) =>
       isExplicit(b.config, key as SettingName),
     ),
-    accessLogFormat: b.accessLogFormat,
+    accessLogFormat: isReadable(settings) ? 'text' : 'json',
   }
   return {
     init,
-    cwd: settings.chdir || b.directory,
+    cwd: settings.chdir || b.request.directory,
     appArgs: b.request.appArgs,
     nodeArgs: [`--max-http-header-size=${settings.maxHeaderSize}`, ...settings.nodeArgs],
     env: { ...portFromBind(b.config), ...threadPool(settings.threads), ...settings.env },

@@ -1,5 +1,5 @@
 // FILE[:EXPORT] and package.json -> the file of the app.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
@@ -53,6 +53,12 @@ test.each(packages)(
     expect(await findApp('./pkg:app', directory)).toEqual({ file: expected, exportName: 'app' })
   },
 )
+
+test('a directory that is a link stays one, so that it can be moved', async () => {
+  put('pkg/package.json', '{"main": "lib/index.js"}')
+  symlinkSync('pkg', join(directory, 'link'))
+  expect(await findApp('link', directory)).toEqual({ file: join(directory, 'link/lib/index.js') })
+})
 
 const place = join(directory, 'bad/package.json')
 test.each([
