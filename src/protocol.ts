@@ -22,6 +22,7 @@ export type WorkerSettings = Pick<
   | 'abortFetch'
   | 'maxOrphans'
   | 'slowRatio'
+  | 'timeoutHeader'
   | 'minUploadRate'
   | 'routes'
   | 'gracefulTimeout'

@@ -140,6 +140,12 @@ export const settings = {
     group: 'Timeouts',
     help: 'Settings for some requests, by method and path; the first pattern that matches wins, * stands for one segment and ** for any number. Each can have timeout, concurrency (in each worker; more wait), queueTimeout (how long they wait before a 503) and maxBody.',
   },
+  timeoutHeader: {
+    ...kinds.onOff(),
+    default: false,
+    group: 'Timeouts',
+    help: 'Let every response say which timeout its request has, in seconds, and which of the routes it matched: X-Timeout: 300; route="POST /imports/*". For debugging.',
+  },
   slowRatio: {
     ...kinds.ratio(),
     default: 0.5,

@@ -1,7 +1,15 @@
 // Settings for some requests: a route's own timeout, body limit and concurrency, found by method and path.
+import http2 from 'node:http2'
 import { describe, expect, test } from 'vitest'
 import { RawClient, type Answer } from './helpers/client.ts'
-import { digestSays, expectUnharmed, timed, timeoutsOf, wantTimeouts } from './helpers/deadlines.ts'
+import {
+  digestSays,
+  expectUnharmed,
+  overHttp2,
+  timed,
+  timeoutsOf,
+  wantTimeouts,
+} from './helpers/deadlines.ts'
 import { spawnServer, startServer } from './helpers/server.ts'
 
 const statusOf = ({ status }: Answer): number => status
@@ -174,5 +182,50 @@ describe('the concurrency of a route', { concurrent: true }, () => {
     expect((await server.get('/block?ms=1200')).text).toBe('blocked')
     expect((await Promise.all([inside, queued])).map(statusOf)).toEqual([200, 200])
     await expectUnharmed(server)
+  })
+})
+
+describe('X-Timeout', { concurrent: true }, () => {
+  const seen = ({ status, headers }: Answer): unknown => [status, headers['x-timeout']]
+
+  test('is on no response unless somebody asks for it', async (t) => {
+    const server = await startServer(t, 'hello.js')
+    expect(seen(await server.get('/'))).toEqual([200, undefined])
+  })
+
+  test('says with --timeout-header which timeout a request has, and its route', async (t) => {
+    const routes = {
+      'GET /never': { timeout: '400ms' },
+      'POST /echo': { maxBody: 10 },
+      '/s*': { timeout: 0 },
+      '/"späß\\': {},
+    }
+    const server = await startServer(t, 'hello.js', '--timeout-header', { config: { routes } })
+    wantTimeouts(server)
+    expect(seen(await server.get('/'))).toEqual([200, '30'])
+    expect(seen(await server.get('/nope'))).toEqual([404, '30'])
+    expect(seen(await server.get('/slot'))).toEqual([200, '0; route="/s*"'])
+    expect(seen(await server.get('/never')), 'ours').toEqual([504, '0.4; route="GET /never"'])
+    const posted = await server.get('/echo', { method: 'POST', body: 'more than ten bytes' })
+    expect(seen(posted), 'refused').toEqual([413, '30; route="POST /echo"'])
+    expect(seen(await server.get('/%22sp%C3%A4%C3%9F%5C'))).toEqual([
+      404,
+      '30; route="/%22sp%c3%a4%c3%9f%5c"',
+    ])
+  })
+
+  test('comes over HTTP/2 too, and harms no bare stream, which cannot have it', async (t) => {
+    const server = await startServer(t, 'frameworks/h2c-server.js', '--timeout-header')
+    const session = http2.connect(server.url)
+    t.onTestFinished(() => session.destroy())
+    const stream = session.request({ ':path': '/' })
+    const header = await new Promise((resolve) =>
+      stream.on('response', (headers) => resolve(headers['x-timeout'])),
+    )
+    expect(header).toBe('30')
+    const bare = await startServer(t, 'bare-streams.js', '--timeout-header')
+    const other = http2.connect(bare.url)
+    t.onTestFinished(() => other.destroy())
+    expect(await overHttp2(other, '/pid')).toMatchObject({ status: 200 })
   })
 })

@@ -16,6 +16,7 @@ const WORKER_SETTINGS = [
   'abortFetch',
   'maxOrphans',
   'slowRatio',
+  'timeoutHeader',
   'minUploadRate',
   'routes',
   'gracefulTimeout',

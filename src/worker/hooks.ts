@@ -19,6 +19,7 @@ import { answer } from './refuse.ts'
 import { Entry } from './request-entry.ts'
 import type { Req, RequestHooks, Requests, Res } from './requests.ts'
 import type { Servers } from './servers.ts'
+import { stampTimeout } from './timeout-header.ts'
 import { Tracker } from './tracker.ts'
 import { Turnstile } from './turnstile.ts'
 
@@ -50,6 +51,7 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
       const route = router.isEmpty ? undefined : router.match(req.method ?? '', req.url ?? '')
       const entry = new Entry(req, res, route, settings)
       if (log) entry.sentBefore = sentSoFar(req)
+      if (settings.timeoutHeader) stampTimeout(entry)
       if (refuses(req, res, settings, route?.maxBody ?? settings.maxBody)) {
         if (log) res.on('close', () => log.write(entry))
         return undefined

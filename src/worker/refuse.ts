@@ -3,6 +3,7 @@
 
 import type net from 'node:net'
 import type { Req, Res } from './requests.ts'
+import { TIMEOUT_HEADER } from './timeout-header.ts'
 
 /** How long a refused client may go on sending before its connection is cut, ms. */
 const LINGER_MS = 2_000
@@ -15,7 +16,8 @@ export function answer(
   body: string,
   more: Readonly<Record<string, string>> = {},
 ): void {
-  for (const name of res.getHeaderNames()) res.removeHeader(name) // what the handler meant for its own answer
+  // what the handler meant for its own answer
+  for (const name of res.getHeaderNames()) if (name !== TIMEOUT_HEADER) res.removeHeader(name)
   const headers = {
     'content-type': 'text/plain; charset=utf-8',
     'content-length': Buffer.byteLength(body),
