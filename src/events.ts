@@ -196,6 +196,12 @@ export const events = {
     (f) => `ALERT: ${plural(f.timeouts, 'timeout')} in ${seconds(f.seconds)} (--alert-timeouts)`,
   ),
   webhookFailed: row<{ error: string }>('error', (f) => `The alert webhook failed: ${f.error}`),
+  noRequestContext: row<object>(
+    'info',
+    () =>
+      'Without --request-context, requestSignal(), deadline(), extendTimeout() and requestId() of nodicorn/app and --abort-fetch ' +
+      'do nothing, and the log cannot tell the request that blocked an event loop from one that is merely late',
+  ),
   handlingSignal: row<{ signal: string }>('info', (f) => `Handling signal: ${f.signal}`),
   workersChanged: row<{ from: number; to: number }>('info', (f) => `Workers: ${f.from} -> ${f.to}`),
   reloading: row<{ generation: number }>(

@@ -3,14 +3,7 @@
 import http2 from 'node:http2'
 import { describe, expect, test } from 'vitest'
 import { keepAliveClient, RawClient, type Answer } from './helpers/client.ts'
-import {
-  expectUnharmed,
-  leave,
-  overHttp2,
-  timed,
-  timeoutsOf,
-  wantTimeouts,
-} from './helpers/deadlines.ts'
+import { expectUnharmed, leave, overHttp2, timed, wantTimeouts } from './helpers/deadlines.ts'
 import { startServer } from './helpers/server.ts'
 
 describe('a late request', { concurrent: true }, () => {
@@ -65,8 +58,7 @@ describe('a late request', { concurrent: true }, () => {
     const uuid = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/
     expect(made.headers['x-request-id']).toMatch(uuid)
     expect(refused.headers['x-request-id']).toMatch(uuid)
-    await server.logTimes(/^REQUEST TIMEOUT/, 3)
-    const ids = timeoutsOf(server).map(({ id }) => id)
+    const ids = (await server.logTimes(/^REQUEST TIMEOUT/, 3)).map(({ id }) => id)
     expect(ids.sort()).toEqual([given, made, refused].map((a) => a.headers['x-request-id']).sort())
     const { id } = (await server.get('/context', { headers: { 'x-request-id': 'a.b' } })).json<{
       id: string

@@ -1,12 +1,14 @@
 // What a handler can know of its request, from nodicorn/app: its signal, its deadline, its id; and the global fetch that
 // follows the request although nobody told it.
+import { writeFileSync } from 'node:fs'
 import { createServer, type Server as HttpServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { RawClient } from './helpers/client.ts'
 import { expectUnharmed, leave, wantTimeouts } from './helpers/deadlines.ts'
 import { startServer } from './helpers/server.ts'
-import type { Teardown } from './helpers/temp.ts'
+import { tempDir, type Teardown } from './helpers/temp.ts'
 import { until } from './helpers/until.ts'
 
 interface Context {
@@ -73,6 +75,37 @@ describe('nodicorn/app', { concurrent: true }, () => {
     expect(context).toEqual({ deadline: 'Infinity', aborted: false })
     expect((await server.get('/context')).json<Context>().id).toBeUndefined()
     expect((await server.get('/extend?seconds=60&ms=2000')).status).toBe(504)
+  })
+
+  test('and what else goes without the request context is said once for the whole server', async (t) => {
+    const flags = ['--no-request-context', '--workers', '2', '--timeout', '0.5']
+    const server = await startServer(t, 'blocks.js', ...flags)
+    server.expectLog(/^WORKER TIMEOUT/)
+    expect((await server.get('/forever')).status).toBe(504)
+    const line = await server.log(/^WORKER TIMEOUT/)
+    expect(line).toMatchObject({ certain: false, culprit: { url: '/forever' } })
+    await server.logTimes(/^Worker ready/, 3)
+    server.signal('SIGHUP')
+    await server.log(/^Reload finished/)
+    const said = server.lines.filter(({ event }) => event === 'noRequestContext')
+    expect(said).toHaveLength(1)
+    expect(said[0]).toMatchObject({ level: 'info', pid: server.pid })
+    for (const name of ['requestSignal()', 'extendTimeout()', 'requestId()', '--abort-fetch'])
+      expect(said[0]!.msg).toContain(name)
+  })
+
+  test('that goes at a reload is missed then, and is not before', async (t) => {
+    const file = join(tempDir(t, { 'c.json': '{}' }), 'c.json')
+    const server = await startServer(t, 'hello.js', '-c', file)
+    const said = (): number => server.lines.filter((l) => l.event === 'noRequestContext').length
+    expect(said()).toBe(0)
+    for (const _ of ['goes', 'stays away']) {
+      writeFileSync(file, '{ "requestContext": false }')
+      const from = server.lines.length
+      server.signal('SIGHUP')
+      await server.log(/^Reload finished/, { from })
+      expect(said()).toBe(1)
+    }
   })
 })
 

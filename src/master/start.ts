@@ -54,6 +54,7 @@ export async function startMaster(request: StartRequest): Promise<Running> {
   pidfile?.write()
   surviveClosedStderr()
   for (const text of config.notes) log.event('note', { text })
+  if (!config.settings.requestContext) log.event('noRequestContext', {})
   const sockets = chooseSockets(config, log)
   return run(request, { request, name, sockets }, log, pidfile)
 }
@@ -117,6 +118,7 @@ function basics(
   birth: Omit<Birth, 'config'>,
   log: Log,
 ): Omit<MasterOptions, 'onReady' | 'onEnd'> {
+  let { requestContext } = request.config.settings
   return {
     birth,
     config: request.config,
@@ -129,6 +131,8 @@ function basics(
       return next
     },
     onConfig: ({ settings, notes }) => {
+      if (requestContext && !settings.requestContext) log.event('noRequestContext', {})
+      requestContext = settings.requestContext
       if (settings.umask !== undefined) process.umask(settings.umask)
       log.change(settings)
       for (const text of notes) log.event('note', { text })
