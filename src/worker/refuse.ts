@@ -3,7 +3,7 @@
 
 import type net from 'node:net'
 import type { Req, Res } from './requests.ts'
-import { TIMEOUT_HEADER } from './timeout-header.ts'
+import { TIMEOUT_HEADER } from './sent-headers.ts'
 
 /** How long a refused client may go on sending before its connection is cut, ms. */
 const LINGER_MS = 2_000
