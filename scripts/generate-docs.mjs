@@ -42,7 +42,8 @@ mistake; see [errors](errors.md).
 
 \`supervisor.config.ts\`, \`.mts\`, \`.js\`, \`.mjs\`, \`.cjs\` or \`.json\` in the working directory, or the file that
 \`-c FILE\`, \`--config FILE\` or \`SUPERVISOR_CONFIG\` names. It exports an object, or a function (it may be async) that
-returns one. It is read again at each reload; what it imports from other files is not.
+returns one. It is read again at each reload; what it imports from other files is not. Beside settings it can have
+[hooks](hooks.md), functions that the server calls.
 
 \`\`\`ts
 import { defineConfig } from 'nodicorn'

@@ -10,6 +10,7 @@ import { packageJson } from './paths.ts'
 
 type Command = 'start' | 'check' | 'config'
 const COMMANDS: readonly Command[] = ['start', 'check', 'config']
+const LEFT_OPEN_MS = 1_000
 const isCommand = (word: string | undefined): word is Command =>
   COMMANDS.some((command) => command === word)
 
@@ -44,7 +45,10 @@ const commands: Readonly<
   start: async (words, parsed) => {
     const request = await prepare(words, parsed)
     const { runMaster } = await import('./master/start.ts')
-    return await runMaster(request)
+    const exit = await runMaster(request)
+    // what a settings file or its hooks left open, a timer or a connection, must not keep a server that has stopped
+    if (request.config.file) setTimeout(() => process.exit(exit), LEFT_OPEN_MS).unref()
+    return exit
   },
   check: async (words, parsed) => {
     const request = await prepare(words, parsed).catch(forCheck)

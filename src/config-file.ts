@@ -16,10 +16,10 @@ let reads = 0
  * @throws UserError BAD_CONFIG_FILE
  */
 export const readConfigFile = async (path: string, name: string): Promise<Values> => {
-  if (!fs.statSync(path, { throwIfNoEntry: false })?.isFile())
-    throw bad(`${name}: there is no such file`)
   let exported: unknown
   try {
+    if (!fs.statSync(path, { throwIfNoEntry: false })?.isFile())
+      throw bad(`${name}: there is no such file`)
     exported = await load(path, name)
     if (typeof exported === 'function') exported = await (exported as () => unknown)()
   } catch (error) {

@@ -4,6 +4,7 @@ import { isAbsolute, resolve } from 'node:path'
 import { fs } from './builtin.ts'
 import { type ParsedArgs, parseWords } from './argv.ts'
 import { badSetting, ConfigErrors, UserError } from './errors.ts'
+import { findHooks, type FoundHooks, type Hooks, isHookName, OPTIONS } from './hooks.ts'
 import {
   addHostAndPort,
   check,
@@ -25,8 +26,8 @@ import {
 } from './settings.ts'
 import { shellWords } from './shell-words.ts'
 
-/** The settings and where each came from; frozen. */
-export interface Config {
+/** The settings, the hooks and where each came from; frozen. */
+export interface Config extends FoundHooks {
   readonly settings: Settings
   /** For each setting `--timeout`, `-t`, `TIMEOUT`, `GUNICORN_CMD_ARGS --timeout`, `supervisor.config.ts`, `options` or `default`. */
   readonly sources: Readonly<Record<SettingName, string>>
@@ -74,8 +75,8 @@ const isSame = (one: string, other: string): boolean => {
 export interface LoadConfigOptions {
   /** Words as after `supervisor start`; default none. */
   readonly argv?: readonly string[]
-  /** Settings given in code; they win over the environment, flags win over them. */
-  readonly options?: ConfigInput
+  /** Settings and hooks of the master given in code; they win over the environment, flags win over them. */
+  readonly options?: ConfigInput & Hooks
   /** Default `process.env`. */
   readonly env?: NodeJS.ProcessEnv
   /** Where the settings file is looked for; default the working directory. */
@@ -97,9 +98,12 @@ export const loadConfig = async (request: LoadConfigOptions = {}): Promise<Confi
   const layers = layersOf(given, problems)
   problems.push(...more.problems, ...file.problems)
   for (const layer of layers) check(layer, cwd, problems)
+  const inCode = { values: given.options, source: OPTIONS }
+  const found = findHooks([inCode, { values: file.values, source: file.name }], problems)
   if (problems.length > 0) throw new ConfigErrors(problems)
   return Object.freeze({
     ...merge(layers),
+    ...found,
     notes: Object.freeze([...words.notes, ...more.notes, ...file.notes]),
     ...(file.path && { file: file.path }),
   })
@@ -117,7 +121,7 @@ interface Given {
 /** Strongest first. */
 const layersOf = ({ words, more, env, options, file }: Given, problems: UserError[]): Layer[] => {
   const flags = flagLayer(words.uses, '')
-  const code = objectLayer(options, 'options')
+  const code = objectLayer(options, OPTIONS)
   const environment = environmentLayer(env)
   const weaker = [flagLayer(more.uses, `${CMD_ARGS} `), objectLayer(file.values, file.name)]
   const layers = [flags, code, environment, ...weaker]
@@ -195,7 +199,7 @@ const unknownNames = async ({ words, more, env, options, file }: Given): Promise
   const suggest = await import('./nearest.ts')
   return [
     ...words.unknown.map((flag) => suggest.unknownFlag(flag, '')),
-    ...inCode.map((key) => suggest.unknownKey(key, 'options')),
+    ...inCode.map((key) => suggest.unknownKey(key, OPTIONS)),
     ...variables.map((variable) => suggest.unknownVariable(variable)),
     ...more.unknown.map((flag) => suggest.unknownFlag(flag, `${CMD_ARGS} `)),
     ...inFile.map((key) => suggest.unknownKey(key, file.name)),
@@ -204,7 +208,7 @@ const unknownNames = async ({ words, more, env, options, file }: Given): Promise
 
 /** `$schema` is how a JSON file names the schema for its editor. */
 const unknownKeys = (values: Readonly<Record<string, unknown>>): string[] =>
-  Object.keys(values).filter((key) => !isSettingName(key) && key !== '$schema')
+  Object.keys(values).filter((key) => !isSettingName(key) && !isHookName(key) && key !== '$schema')
 
 const isUnknownVariable = (variable: string): boolean =>
   variable.startsWith('SUPERVISOR_') && !knownVariables.has(variable)

@@ -2,6 +2,7 @@
 // they fit, so that the greps people have go on working.
 
 import type { Digest, Named, PostMortem, UncaughtFacts } from './protocol.ts'
+import type { Thrown } from './hook-runner.ts'
 
 export type Level = 'debug' | 'info' | 'warning' | 'error' | 'critical'
 
@@ -196,6 +197,14 @@ export const events = {
     (f) => `ALERT: ${plural(f.timeouts, 'timeout')} in ${seconds(f.seconds)} (--alert-timeouts)`,
   ),
   webhookFailed: row<{ error: string }>('error', (f) => `The alert webhook failed: ${f.error}`),
+  hookFailed: row<
+    Thrown & { hook: string; omitted?: number } & ({ worker: number; slot: number } | object)
+  >(
+    'error',
+    (f) =>
+      `The hook ${f.hook} failed${'worker' in f ? ` (pid:${f.worker})` : ''}: ${f.error}${where(f.stack)}` +
+      (f.omitted ? ` (and ${f.omitted} more were not logged)` : ''),
+  ),
   noRequestContext: row<object>(
     'info',
     () =>

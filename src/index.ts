@@ -4,12 +4,35 @@ import { resolve } from 'node:path'
 import { findApp } from './app-file.ts'
 import { loadConfig, workingDirectory, type Config } from './config.ts'
 import type { Running } from './master/start.ts'
-import type { ConfigInput } from './settings.ts'
+import type { Hooks, MasterHookFunctions } from './hooks.ts'
+import type { ConfigInput as SettingsInput } from './settings.ts'
 
 export { loadConfig, type Config, type LoadConfigOptions } from './config.ts'
 export { ConfigErrors, UserError, type ErrorCode } from './errors.ts'
 export type { Running } from './master/start.ts'
-export type { ConfigInput, Settings } from './settings.ts'
+export type {
+  HookAbort,
+  HookAlert,
+  HookChildExit,
+  HookFork,
+  HookLateRequest,
+  HookLeave,
+  HookReady,
+  HookReload,
+  HookRequest,
+  HookResponse,
+  Hooks,
+  HookScale,
+  HookServer,
+  HookStart,
+  HookStop,
+  HookWorker,
+  TimeoutAnswer,
+} from './hooks.ts'
+export type { Settings } from './settings.ts'
+
+/** The settings and hooks of a settings file. */
+export interface ConfigInput extends SettingsInput, Hooks {}
 
 /** What a settings file may export: the settings, or a function that makes them. */
 export type ConfigExport = ConfigInput | (() => ConfigInput | Promise<ConfigInput>)
@@ -17,7 +40,8 @@ export type ConfigExport = ConfigInput | (() => ConfigInput | Promise<ConfigInpu
 /** Gives a settings file its types: `export default defineConfig({ workers: 'auto' })`. Returns its argument. */
 export const defineConfig = <T extends ConfigExport>(config: T): T => config
 
-export interface SuperviseOptions extends ConfigInput {
+/** Hooks that run in the workers need a settings file: a function can't be sent to them. */
+export interface SuperviseOptions extends SettingsInput, MasterHookFunctions {
   /** Arguments for the application: its `process.argv.slice(2)`. Default none. */
   readonly appArgs?: readonly string[]
   /** What relative paths and the settings file are relative to. Default: the working directory. */

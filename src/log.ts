@@ -19,6 +19,8 @@ const COLOURS: Record<string, string> = { warning: '33', error: '31', critical: 
 /** Beyond this many unwritten bytes, lines are dropped: a stuck reader must not fill the master's memory. */
 const MAX_BUFFERED = 4 << 20
 const STUCK_MS = 1_000
+/** How long loading pino may wait for the workers to be ready, ms. */
+const OPEN_MS = 150
 
 interface Sink {
   write(text: string): void
@@ -33,6 +35,7 @@ export class Log {
   #logger: Logger<Level> | undefined
   #sink: Sink | undefined
   #settings: LogSettings | undefined
+  #opening: NodeJS.Timeout | undefined
 
   event<E extends EventName>(name: E, facts: Facts<E>): void {
     const { level, say } = events[name] as { level: Level; say: (facts: Facts<E>) => string }
@@ -58,8 +61,14 @@ export class Log {
     }
   }
 
+  /** Opens when told, or in a moment: loading pino takes as long as half a boot, and would take it from a worker. */
+  openSoon(settings: LogSettings): void {
+    this.#opening = setTimeout(() => this.open(settings), OPEN_MS)
+  }
+
   /** Loads pino and writes what has waited; again it does nothing. */
   open(settings: LogSettings): void {
+    clearTimeout(this.#opening)
     if (this.#logger) return
     // require() and not import(): the ESM loader's pass over a CommonJS package costs another 8 ms (Node 20)
     const pino = createRequire(import.meta.url)('pino') as typeof import('pino').default

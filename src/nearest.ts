@@ -3,6 +3,7 @@ import leven from 'leven'
 import { knownFlags } from './argv.ts'
 import { UserError, unknownSetting } from './errors.ts'
 import { gunicornFlags } from './gunicorn-flags.ts'
+import { hookNames, isHookName } from './hooks.ts'
 import { flagsOf, settingNames, variablesOf } from './settings.ts'
 
 /** Flattened, so that max_requests, --max-requests and maxRequests are the same word. */
@@ -24,7 +25,7 @@ export const nearest = (word: string, candidates: Iterable<string>): string | un
 export const unknownFlag = (flag: string, prefix: string): UserError =>
   unknownSetting(prefix + flag, 'flag', nearest(flag, knownFlags()))
 
-/** A key of a settings file; Gunicorn's names lead to ours. */
+/** A key of a settings file, a setting or a hook; Gunicorn's names lead to ours. */
 export const unknownKey = (key: string, source: string): UserError => {
   const gunicorn = gunicornFlags[key.replaceAll('_', '-')]
   if (gunicorn)
@@ -32,11 +33,15 @@ export const unknownKey = (key: string, source: string): UserError => {
       'UNKNOWN_SETTING',
       `${source}: ${key} has no meaning in Node: ${gunicorn.why}; remove it`,
     )
-  const names = new Map(
-    settingNames.flatMap((name) => [name, ...flagsOf(name)].map((spelling) => [spelling, name])),
-  )
-  const spelling = nearest(key, names.keys())
-  return unknownSetting(`${source}: ${key}`, 'setting', spelling && names.get(spelling))
+  const names = new Map<string, string>([
+    ...settingNames.flatMap((name) =>
+      [name, ...flagsOf(name)].map((spelling) => [spelling, name] as const),
+    ),
+    ...hookNames.map((name) => [name, name] as const),
+  ])
+  const near = names.get(nearest(key, names.keys()) ?? '')
+  const kind = near !== undefined && isHookName(near) ? 'hook' : 'setting'
+  return unknownSetting(`${source}: ${key}`, kind, near)
 }
 
 export const unknownVariable = (variable: string): UserError => {

@@ -5,9 +5,13 @@ import { fileURLToPath } from 'node:url'
 
 const here = (path: string): URL => new URL(path, import.meta.url)
 
+/** Where all of them are, ours and nobody else's. */
+export const builtFiles = fileURLToPath(here('./'))
 /** The first code of a worker, by `--require`. */
 export const workerEntry = fileURLToPath(here('./worker.cjs'))
 /** The last `--import` of a worker that has others. */
 export const importsDone = here('./worker/imports-done.js')
+/** The `--import` before that one, for workers with hooks. */
+export const loadHooks = here('./worker/load-hooks.js')
 export const watchdogEntry = here('./watchdog.cjs')
 export const packageJson = here('../package.json')

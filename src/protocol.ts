@@ -4,7 +4,9 @@
 
 import type { ServeAddress } from './address.ts'
 import type { ErrorCode } from './errors.ts'
+import type { HookName } from './hooks.ts'
 import type { Settings } from './settings.ts'
+import type { Thrown } from './hook-runner.ts'
 
 export const CMD = 'NODE_NODICORN'
 
@@ -62,6 +64,16 @@ export interface WorkerInit {
   /** Names of settings somebody set on purpose: they win over what the application set in its code. */
   readonly explicit: readonly string[]
   readonly accessLogFormat: 'text' | 'json'
+  /** The settings file has hooks that the worker calls. */
+  readonly hooks?: WorkerHooksInit
+}
+
+export interface WorkerHooksInit {
+  /** Absolute path of the settings file. */
+  readonly file: string
+  /** As people know the file. */
+  readonly source: string
+  readonly names: readonly HookName[]
 }
 
 /** What `net` asks for when a worker listens, plus `index`: the how-manieth such listener of this worker it is. */
@@ -189,6 +201,7 @@ export type ToMaster =
   | ({ type: 'slow'; seconds: number; timeout: number } & Named)
   | ({ type: 'uncaught' } & UncaughtFacts)
   | { type: 'notice'; text: string }
+  | ({ type: 'hook-failed'; hook: HookName; omitted?: number } & Thrown)
 
 /** About handing over: for the master's handover.ts, not for its loop. */
 export type FromHandover =

@@ -1,13 +1,18 @@
-// `supervisor config`: every setting, its value and where it came from, as a table or as JSON. Runs in the CLI.
+// `supervisor config`: every setting, its value and where it came from, and the hooks that are set, as a table or as JSON.
+// Runs in the CLI.
 import { resolveWorkers } from './cgroup.ts'
 import type { Config } from './config.ts'
+import { type HookName, hookPlaces } from './hooks.ts'
 import { type SettingName, settingNames } from './settings.ts'
 
 /** An aligned table; secrets (the values of `env`) are shown as ***. */
 export const configTable = (config: Config): string => {
-  const rows = settingNames.map(
-    (name) => [name, valueText(name, config), config.sources[name]] as const,
-  )
+  const rows = [
+    ...settingNames.map((name) => [name, valueText(name, config), config.sources[name]] as const),
+    ...hooksOf(config).map(
+      ([name, source]) => [name, `hook (${hookPlaces[name]})`, source] as const,
+    ),
+  ]
   const nameWidth = Math.max(...rows.map(([name]) => name.length))
   const valueWidth = Math.min(32, Math.max(...rows.map(([, value]) => value.length)))
   const lines = [['setting', 'value', 'source'] as const, ...rows].map(
@@ -16,7 +21,7 @@ export const configTable = (config: Config): string => {
   return [...lines, ...config.notes.map((note) => `note: ${note}`), ''].join('\n')
 }
 
-/** `{ file, settings: { timeout: { value, source }, ... }, notes }`; durations in seconds, sizes in bytes, nothing as null. */
+/** `{ file, settings: { timeout: { value, source }, ... }, hooks: { onExit: { runsIn, source }, ... }, notes }`; durations in seconds, sizes in bytes, nothing as null. */
 export const configJson = (config: Config): string => {
   const settings = Object.fromEntries(
     settingNames.map((name) => [
@@ -24,8 +29,15 @@ export const configJson = (config: Config): string => {
       { value: shown(name, config) ?? null, source: config.sources[name] },
     ]),
   )
-  return `${JSON.stringify({ file: config.file ?? null, settings, notes: config.notes }, null, 2)}\n`
+  const hooks = Object.fromEntries(
+    hooksOf(config).map(([name, source]) => [name, { runsIn: hookPlaces[name], source }]),
+  )
+  const all = { file: config.file ?? null, settings, hooks, notes: config.notes }
+  return `${JSON.stringify(all, null, 2)}\n`
 }
+
+const hooksOf = ({ hookSources }: Config): [HookName, string][] =>
+  Object.entries(hookSources) as [HookName, string][]
 
 /** The value with its secrets masked, and a mask as people write it. */
 const shown = (name: SettingName, { settings }: Config): unknown => {

@@ -31,6 +31,33 @@ async function run(
 const say = 'const say = (said) => console.log(JSON.stringify({ said }))'
 
 describe.concurrent('supervise()', () => {
+  test('calls the hooks of the master that it is given, and says where those of the workers belong', async (t) => {
+    const { said, stderr } = await run(
+      t,
+      `${say}
+      const called = []
+      const options = { bind: '127.0.0.1:0', logLevel: 'error' }
+      const refused = await nodicorn
+        .supervise('hello-export.js', { ...options, postFork() {} })
+        .catch((error) => error.message)
+      const server = await nodicorn.supervise('hello-export.js', {
+        ...options,
+        onStarting: ({ workers }) => called.push(['onStarting', workers]),
+        onExit: async ({ exit }) => called.push(['onExit', exit]),
+      })
+      await server.stop()
+      say({ called, refused })`,
+    )
+    expect(said, stderr).toEqual({
+      called: [
+        ['onStarting', 1],
+        ['onExit', 0],
+      ],
+      refused:
+        "options: postFork runs in the workers, and a function can't be sent to them; put it into a settings file, such as supervisor.config.js",
+    })
+  })
+
   test('resolves when all workers are ready, tells where, reloads and stops', async (t) => {
     const { said, code, stderr } = await run(
       t,
@@ -49,6 +76,7 @@ describe.concurrent('supervise()', () => {
     ['throw-at-boot.js', "{ logLevel: 'critical' }", 'APP_FAILED', 3],
     ['hello.js', '{ workers: -1 }', 'BAD_SETTING', 2],
     ['hello.js', '{ wrokers: 1 }', 'UNKNOWN_SETTING', 2],
+    ['hello.js', '{ preRequest() {} }', 'BAD_SETTING', 2],
   ] as const)('of %s with %s rejects with %s', async ([app, options, code, exit], t) => {
     const { said, stderr } = await run(
       t,

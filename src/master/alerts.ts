@@ -1,7 +1,9 @@
-// Timeouts in a burst are one alert: an event, and a POST if somebody named a webhook. Runs in the master.
+// Timeouts in a burst are one alert: an event, the hook onAlert, and a POST if somebody named a webhook. Runs in the master.
 
+import type { HookAlert } from '../hooks.ts'
 import type { Log } from '../log.ts'
 import type { Settings } from '../settings.ts'
+import type { MasterOptions } from './inputs.ts'
 
 /** A webhook that does not answer is given up after this, ms. */
 const WEBHOOK_MS = 10_000
@@ -13,13 +15,18 @@ export class Alerts {
   /** A flood of timeouts is one alert for each such time, not one for every few of them. */
   #quietUntil = -Infinity
   readonly #log: Log
+  readonly #hooks: MasterOptions['hooks']
   readonly #settings: () => AlertSettings
   readonly #app: string
 
-  /** `settings` are read at every timeout, because a reload may change them; `app` is its name in the webhook's JSON. */
-  constructor(log: Log, app: string, settings: () => AlertSettings) {
+  /** `settings` are read at every timeout, because a reload may change them; `birth.name` is the app's in the alert. */
+  constructor(
+    { log, hooks, birth }: Pick<MasterOptions, 'log' | 'hooks' | 'birth'>,
+    settings: () => AlertSettings,
+  ) {
     this.#log = log
-    this.#app = app
+    this.#hooks = hooks
+    this.#app = birth.name
     this.#settings = settings
   }
 
@@ -33,16 +40,18 @@ export class Alerts {
     this.#times = []
     this.#quietUntil = now + seconds * 1000
     this.#log.event('alert', { timeouts, seconds })
-    if (alertWebhook)
-      void this.#post(alertWebhook, { event: 'alert', app: this.#app, timeouts, seconds })
+    const time = new Date().toISOString()
+    const alert: HookAlert = { event: 'alert', app: this.#app, timeouts, seconds, time }
+    this.#hooks.run('onAlert', alert)
+    if (alertWebhook) void this.#post(alertWebhook, alert)
   }
 
-  async #post(url: string, facts: object): Promise<void> {
+  async #post(url: string, alert: HookAlert): Promise<void> {
     try {
       const response = await fetch(url, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ ...facts, time: new Date().toISOString() }),
+        body: JSON.stringify(alert),
         signal: AbortSignal.timeout(WEBHOOK_MS),
       })
       if (!response.ok)

@@ -4,6 +4,7 @@ import type { Log } from '../log.ts'
 import { payload, type DrainMode } from '../protocol.ts'
 import type { Settings } from '../settings.ts'
 import { Handover } from './handover.ts'
+import type { MasterOptions } from './inputs.ts'
 import { isServing } from './lifecycle.ts'
 import type { WorkerView } from './plan.ts'
 import type { Roll } from './roll.ts'
@@ -53,6 +54,7 @@ function silentAt({ state, watchdog, silentSince }: WorkerHandle, times: Times):
 export class Crew {
   readonly #workers = new Set<WorkerHandle>()
   readonly #log: Log
+  readonly #hooks: MasterOptions['hooks']
   readonly #events: WorkerEvents
   readonly #handover: Handover
   readonly #recycling: Recycling
@@ -60,11 +62,12 @@ export class Crew {
   killed = 0
 
   constructor(
-    log: Log,
+    { log, hooks }: Pick<MasterOptions, 'log' | 'hooks'>,
     roll: Pick<Roll, 'oldest'>,
     events: Pick<WorkerEvents, 'message' | 'exit'>,
   ) {
     this.#log = log
+    this.#hooks = hooks
     this.#handover = new Handover(log, roll, () => this.ready)
     this.#recycling = new Recycling(log)
     const digest: WorkerEvents['digest'] = ({ facts }, said) =>
@@ -103,6 +106,8 @@ export class Crew {
   }
 
   spawn(options: SpawnOptions, times: Times): void {
+    const { generation, init } = options
+    this.#hooks.run('preFork', { slot: init.slot, generation })
     const worker = new WorkerHandle(options, this.#events)
     worker.deadline = times.bootTimeout > 0 ? worker.bornAt + times.bootTimeout * 1000 : Infinity
     this.#workers.add(worker)
@@ -110,7 +115,8 @@ export class Crew {
   }
 
   /** It is gone: out of the books. */
-  bury(worker: WorkerHandle): void {
+  bury(worker: WorkerHandle, code: number | null, signal: string | null): void {
+    this.#hooks.exited(worker, code, signal)
     worker.advance('exit')
     worker.lastWords.release()
     this.#workers.delete(worker)

@@ -5,6 +5,7 @@ import type { UserError } from '../errors.ts'
 import type { Facts } from '../events.ts'
 import type { Log } from '../log.ts'
 import type { DrainMode, ToMaster } from '../protocol.ts'
+import type { MasterHooks } from './master-hooks.ts'
 import type { Order } from './signals.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 import type { Birth } from './worker-init.ts'
@@ -34,6 +35,7 @@ export interface MasterOptions {
   readonly birth: Omit<Birth, 'config'>
   readonly config: Config
   readonly log: Log
+  readonly hooks: MasterHooks
   /** How many workers a configuration asks for. */
   readonly target: (config: Config) => number
   /** Reads flags, environment and file again; rejects with a UserError. */

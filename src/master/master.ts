@@ -5,6 +5,7 @@ import type { Config } from '../config.ts'
 import type { UserError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { payload, type DrainMode, type ListenQuery, type ToMaster } from '../protocol.ts'
+import { Alarm } from './alarm.ts'
 import { Alerts } from './alerts.ts'
 import { CrashBook } from './crash-book.ts'
 import { Crew } from './crew.ts'
@@ -22,7 +23,6 @@ import type { Exit, Input, MasterOptions, Phase } from './inputs.ts'
 
 /** Workers above the target while one is being replaced. */
 const SURGE = 1
-const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 export class Master {
   readonly #o: MasterOptions
@@ -34,6 +34,7 @@ export class Master {
   readonly #postMortem = new PostMortem()
   readonly #alerts: Alerts
   readonly #roll: Roll
+  readonly #alarm = new Alarm(() => this.post({ type: 'tick' }))
   readonly #startedAt = performance.now()
   #inbox: Input[] = []
   #phase: Phase = { step: 'starting' }
@@ -41,17 +42,16 @@ export class Master {
   #everReady = false
   #failure: UserError | undefined
   readonly #reader: SettingsReader
-  #timer: NodeJS.Timeout | undefined
 
   constructor(options: MasterOptions) {
     this.#o = options
     this.#log = options.log
     this.#listeners = new Listeners(options.log)
     this.#roll = new Roll(options.config)
-    this.#alerts = new Alerts(options.log, options.birth.name, () => this.#roll.config.settings)
+    this.#alerts = new Alerts(options, () => this.#roll.config.settings)
     this.#target = options.target(options.config)
     this.#reader = new SettingsReader(options.loadAgain, (input) => this.post(input))
-    this.#crew = new Crew(options.log, this.#roll, {
+    this.#crew = new Crew(options, this.#roll, {
       message: (worker, message) => this.post({ type: 'message', worker, message }),
       exit: (worker, code, signal) => this.post({ type: 'exit', worker, code, signal }),
     })
@@ -183,6 +183,7 @@ export class Master {
   #scale(target: number): void {
     if (target === this.#target) return
     this.#log.event('workersChanged', { from: this.#target, to: target })
+    this.#o.hooks.run('nworkersChanged', { from: this.#target, to: target })
     this.#target = target
     this.#crashes.forgive()
   }
@@ -193,12 +194,13 @@ export class Master {
     this.#crew.hasten('reload', config.settings)
     this.#log.event('reloading', { generation: this.#roll.generation })
     this.#use(config)
+    this.#o.hooks.run('onReload', { generation: this.#roll.generation, workers: this.#target })
   }
 
   #use(config: Config): void {
     this.#crashes.forgive()
-    this.#scale(this.#o.target(config))
     this.#o.onConfig(config)
+    this.#scale(this.#o.target(config))
   }
 
   #hear(worker: WorkerHandle, message: ToMaster, now: number): void {
@@ -234,6 +236,7 @@ export class Master {
       case 'draining':
       case 'slow':
       case 'notice':
+      case 'hook-failed':
         return report(this.#log, worker, message)
       case 'loaded': // only `supervisor check` asks for it
     }
@@ -257,7 +260,7 @@ export class Master {
 
   #exited({ worker, code, signal }: Exit, now: number): void {
     const { state, facts, uptime } = worker
-    this.#crew.bury(worker)
+    this.#crew.bury(worker, code, signal)
     this.#sockets.forget(worker.id)
     if (this.#failure) return
     const { postMortem } = worker.watchdog
@@ -332,19 +335,14 @@ export class Master {
 
   #end(beganAt: number, now: number): void {
     this.#phase = { step: 'stopped' }
-    clearTimeout(this.#timer)
+    this.#alarm.set(Infinity)
     if (!this.#failure)
       this.#log.event('stopped', { killed: this.#crew.killed, seconds: (now - beganAt) / 1000 })
     this.#o.onEnd(this.#failure, this.#crew.killed)
   }
 
-  /** Wakes the loop when something is due although nothing happens. */
   #schedule(wakeAt: number): void {
-    clearTimeout(this.#timer)
     const soon = this.#phase.step === 'stopping-soon' ? this.#phase.at : Infinity
-    const next = Math.min(wakeAt, soon, this.#crew.nextDue(this.#roll.config.settings))
-    if (next === Infinity) return
-    const wait = Math.max(0, Math.ceil(next - performance.now()))
-    this.#timer = setTimeout(() => this.post({ type: 'tick' }), Math.min(wait, LONGEST_TIMER_MS))
+    this.#alarm.set(Math.min(wakeAt, soon, this.#crew.nextDue(this.#roll.config.settings)))
   }
 }

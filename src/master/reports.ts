@@ -6,7 +6,7 @@ import type { WorkerHandle } from './worker-handle.ts'
 
 export type Report = Extract<
   ToMaster,
-  { type: 'draining' | 'timeout' | 'slow' | 'uncaught' | 'notice' }
+  { type: 'draining' | 'timeout' | 'slow' | 'uncaught' | 'notice' | 'hook-failed' }
 >
 
 export function report(log: Log, { facts }: WorkerHandle, message: Report): void {
@@ -21,5 +21,7 @@ export function report(log: Log, { facts }: WorkerHandle, message: Report): void
       return log.event('uncaught', { ...facts, ...payload(message) })
     case 'notice':
       return log.event('warning', payload(message))
+    case 'hook-failed':
+      return log.event('hookFailed', { ...facts, ...payload(message) })
   }
 }

@@ -4,10 +4,12 @@ import { fs } from '../builtin.ts'
 import { resolveWorkers } from '../cgroup.ts'
 import type { Config, StartRequest } from '../config.ts'
 import { UserError } from '../errors.ts'
+import type { HookServer } from '../hooks.ts'
 import { Log, isReadable } from '../log.ts'
 import { packageJson } from '../paths.ts'
 import { checkIdentity } from './identity.ts'
 import type { MasterOptions, ReadyFacts } from './inputs.ts'
+import { MasterHooks } from './master-hooks.ts'
 import { Master } from './master.ts'
 import { Pidfile } from './pidfile.ts'
 import { listenToSignals, type Order } from './signals.ts'
@@ -15,8 +17,8 @@ import { canOwnSockets } from './sockets.ts'
 import { mendRoundRobin } from './stock-cluster.ts'
 import { appName, type Birth } from './worker-init.ts'
 
-/** Loading pino takes as long as half a boot: it waits until the workers are ready, but no longer than this, ms. */
-const LOG_MS = 150
+/** The end of the server waits for its last hook so long. */
+const ON_EXIT_SECONDS = 10
 
 /** A server that runs. */
 export interface Running {
@@ -35,12 +37,18 @@ export interface Running {
 
 /** For the CLI: runs until stopped and answers the exit status. Errors are in the log. */
 export async function runMaster(request: StartRequest): Promise<number> {
-  const running = await startMaster(request)
+  const running = await startMaster(request, 'ours')
   return running.finished
 }
 
-/** Starts the server. Rejects with a UserError if it can't even try: pidfile in use, no right to the user, log not writable. */
-export async function startMaster(request: StartRequest): Promise<Running> {
+/**
+ * Starts the server. Rejects with a UserError if it can't even try: pidfile in use, no right to the user, log not writable.
+ * `owner`: whose process it is, the command's or that of a program that uses the library.
+ */
+export async function startMaster(
+  request: StartRequest,
+  owner: 'ours' | 'callers' = 'callers',
+): Promise<Running> {
   const { config } = request
   const name = config.settings.name || appName(request.file)
   const log = new Log()
@@ -56,7 +64,8 @@ export async function startMaster(request: StartRequest): Promise<Running> {
   for (const text of config.notes) log.event('note', { text })
   if (!config.settings.requestContext) log.event('noRequestContext', {})
   const sockets = chooseSockets(config, log)
-  return run(request, { request, name, sockets }, log, pidfile)
+  const birth = { request, name, sockets } satisfies Omit<Birth, 'config'>
+  return run(request, birth, { log, hooks: new MasterHooks(log, owner), pidfile })
 }
 
 /** An application that does not load never gets near a worker. */
@@ -66,40 +75,49 @@ async function preload(request: StartRequest, config: Config): Promise<void> {
   if (error) throw error
 }
 
-function run(
-  request: StartRequest,
-  birth: Omit<Birth, 'config'>,
-  log: Log,
-  pidfile?: Pidfile,
-): Running {
+interface Parts {
+  readonly log: Log
+  readonly hooks: MasterHooks
+  readonly pidfile: Pidfile | undefined
+}
+
+function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts): Running {
+  const { log, hooks, pidfile } = parts
+  const server = { name: birth.name, pid: process.pid }
   const ready = deferred<void>()
   ready.promise.catch(() => undefined) // nobody need wait for it: the log and `finished` tell as well
   const finished = deferred<number>()
-  const openLog = (): void => {
-    clearTimeout(opening)
-    log.open(request.config.settings)
-  }
   const master = new Master({
-    ...basics(request, birth, log),
+    ...basics(request, birth, parts),
     onReady: (facts) => {
-      openLog()
+      log.open(request.config.settings)
       sayReady(log, request.config, facts)
+      hooks.run('whenReady', { ...server, ...facts })
       ready.resolve()
     },
     onEnd: (failure, killed) => {
       ignoreSignals()
-      openLog()
+      log.open(request.config.settings)
       pidfile?.remove()
       const exit = failure?.exit ?? (killed > 0 ? 1 : 0)
       if (failure) log.event('startFailed', { error: failure.message, exit })
       ready.reject(failure ?? new UserError('APP_FAILED', 'stopped before it was ready'))
-      void log.close().then(() => finished.resolve(exit))
+      void hooks
+        .settle('onExit', { ...server, exit, killed, error: failure?.message }, ON_EXIT_SECONDS)
+        .then(() => log.close())
+        .then(() => finished.resolve(exit))
     },
   })
-  const order = (order: Order, name: string): void => master.post({ type: 'order', order, name })
+  const stopped = new AbortController()
+  const order = (order: Order, name: string): void => {
+    const post = (): void => master.post({ type: 'order', order, name })
+    if (order !== 'stop' && order !== 'quick-stop') return void Promise.resolve(begun).then(post)
+    post()
+    stopped.abort()
+  }
   const ignoreSignals = listenToSignals(order)
-  master.start()
-  const opening = setTimeout(openLog, LOG_MS)
+  log.openSoon(request.config.settings)
+  const begun = begin(master, request.config, { ...parts, server, stopped: stopped.signal })
   return {
     pids: () => master.pids,
     urls: () => master.urls,
@@ -113,26 +131,51 @@ function run(
   }
 }
 
+/** Starts the workers, after onStarting if there is that: then it answers when. `stopped` ends the wait for it. */
+function begin(
+  master: Master,
+  config: Config,
+  { log, hooks, server, stopped }: Parts & { server: HookServer; stopped: AbortSignal },
+): Promise<void> | undefined {
+  const workers = workersOf(config)
+  const start = (): void => {
+    hooks.run('nworkersChanged', { from: undefined, to: workers })
+    master.start()
+  }
+  hooks.use(config.hooks)
+  if (!hooks.has('onStarting')) {
+    start()
+    return undefined
+  }
+  const facts = { ...server, version: version(), workers }
+  return hooks.settle('onStarting', facts, config.settings.bootTimeout, stopped).then(start)
+}
+
+const workersOf = ({ settings }: Config): number => resolveWorkers(settings.workers)
+
 function basics(
   request: StartRequest,
   birth: Omit<Birth, 'config'>,
-  log: Log,
+  { log, hooks }: Parts,
 ): Omit<MasterOptions, 'onReady' | 'onEnd'> {
   let { requestContext } = request.config.settings
   return {
     birth,
     config: request.config,
     log,
-    target: ({ settings }) => resolveWorkers(settings.workers),
+    hooks,
+    target: workersOf,
     loadAgain: async () => {
       const next = await request.loadAgain()
       log.check(next.settings)
       if (next.settings.preload) await preload(request, next)
       return next
     },
-    onConfig: ({ settings, notes }) => {
+    onConfig: (config) => {
+      const { settings, notes } = config
       if (requestContext && !settings.requestContext) log.event('noRequestContext', {})
       requestContext = settings.requestContext
+      hooks.use(config.hooks)
       if (settings.umask !== undefined) process.umask(settings.umask)
       log.change(settings)
       for (const text of notes) log.event('note', { text })

@@ -7,7 +7,7 @@ import { createRequire } from 'node:module'
 import type { Readable } from 'node:stream'
 import { pathToFileURL } from 'node:url'
 import type { ErrorCode, UserError } from '../errors.ts'
-import { importsDone, workerEntry } from '../paths.ts'
+import { importsDone, loadHooks, workerEntry } from '../paths.ts'
 import type { Facts } from '../events.ts'
 import {
   INIT_VARIABLE,
@@ -177,7 +177,11 @@ function fork({ init, cwd, appArgs, nodeArgs, env }: SpawnOptions): Worker {
     exec: init.file,
     cwd,
     args: [...appArgs],
-    execArgv: [...preloads([...nodeArgs, ...typescriptArgs(init.file)]), '--require', workerEntry],
+    execArgv: [
+      ...preloads([...nodeArgs, ...typescriptArgs(init.file), ...hookArgs(init)]),
+      '--require',
+      workerEntry,
+    ],
     stdio: ['ignore', 'inherit', 'pipe', 'ipc', 'pipe'],
     silent: false,
   })
@@ -215,6 +219,9 @@ function preloads(args: string[]): string[] {
   const hasImports = `${args.join(' ')} ${process.env['NODE_OPTIONS'] ?? ''}`.includes('--import')
   return hasImports ? [...args, '--import', importsDone.href] : args
 }
+
+/** Before the application and after its instrumentation; only if there is something to load. */
+const hookArgs = ({ hooks }: WorkerInit): string[] => (hooks ? ['--import', loadHooks.href] : [])
 
 /** tsx, for a TypeScript file on a Node that does not strip types itself. */
 function typescriptArgs(file: string): string[] {

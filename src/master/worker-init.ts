@@ -4,8 +4,9 @@ import { basename, dirname, extname } from 'node:path'
 import { parseAddress, tryAddress } from '../address.ts'
 import type { Config, StartRequest } from '../config.ts'
 import { isReadable } from '../log.ts'
+import { hookPlaces, type HookName } from '../hooks.ts'
 import type { SettingName } from '../settings.ts'
-import type { WorkerInit, WorkerSettings } from '../protocol.ts'
+import type { WorkerHooksInit, WorkerInit, WorkerSettings } from '../protocol.ts'
 import type { SpawnOptions } from './worker-handle.ts'
 
 const WORKER_SETTINGS = [
@@ -61,6 +62,7 @@ export function birth(
   mode: WorkerInit['mode'] = 'serve',
 ): Omit<SpawnOptions, 'generation' | 'quiet'> {
   const { settings } = b.config
+  const hooks = workerHooks(b.config)
   const init: WorkerInit = {
     mode,
     slot,
@@ -77,6 +79,7 @@ export function birth(
       isExplicit(b.config, key as SettingName),
     ),
     accessLogFormat: isReadable(settings) ? 'text' : 'json',
+    ...(hooks && { hooks }),
   }
   return {
     init,
@@ -85,6 +88,15 @@ export function birth(
     nodeArgs: [`--max-http-header-size=${settings.maxHeaderSize}`, ...settings.nodeArgs],
     env: { ...portFromBind(b.config), ...threadPool(settings.threads), ...settings.env },
   }
+}
+
+/** Undefined if there is none: then a worker never looks at the settings file. */
+function workerHooks({ file, hookSources }: Config): WorkerHooksInit | undefined {
+  const set = Object.entries(hookSources) as [HookName, string][]
+  const found = set.filter(([name]) => hookPlaces[name] === 'worker')
+  const source = found[0]?.[1]
+  if (file === undefined || source === undefined) return undefined
+  return { file, source, names: found.map(([name]) => name) }
 }
 
 const threadPool = (threads: number): Record<string, string> =>

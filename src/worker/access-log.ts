@@ -55,7 +55,7 @@ function bodyLength({ req, res, sentBefore }: Entry): number | null {
 }
 
 /** 499 as nginx has it: the client left before the response began. */
-const statusOf = ({ res }: Entry): number => (res.headersSent ? res.statusCode : 499)
+export const statusOf = ({ res }: Entry): number => (res.headersSent ? res.statusCode : 499)
 
 function jsonLine(entry: Entry, slot: number): string {
   const { req } = entry

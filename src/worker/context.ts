@@ -25,7 +25,11 @@ export interface RequestContext {
 
 const RUNTIME = Symbol.for('nodicorn.runtime')
 
-export const storage = new AsyncLocalStorage<Entry>()
+const STORAGE = Symbol.for('nodicorn.storage')
+const shared = globalThis as { [STORAGE]?: AsyncLocalStorage<Entry> }
+
+/** One in a process: the workers' bundle and what is loaded beside it have copies of this file. */
+export const storage = (shared[STORAGE] ??= new AsyncLocalStorage<Entry>())
 
 export const offerRuntime = (runtime: Runtime): void =>
   void Object.defineProperty(globalThis, RUNTIME, { value: runtime, configurable: true })

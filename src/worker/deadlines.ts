@@ -3,6 +3,7 @@
 
 import { HEAD, type Scoreboard } from '../scoreboard.ts'
 import type { Channel } from './channel.ts'
+import type { HookSlot } from './hook-slot.ts'
 import { Orphans } from './orphans.ts'
 import { answer, cutOff } from './refuse.ts'
 import type { Entry } from './request-entry.ts'
@@ -31,6 +32,7 @@ export class Deadlines {
   readonly #channel: Channel
   readonly #board: Scoreboard
   readonly #tracker: Tracker
+  readonly #hooks: HookSlot
   readonly #settings: DeadlineSettings
   readonly #orphans: Orphans
   #pace: 'idle' | 'busy' = 'idle'
@@ -38,13 +40,20 @@ export class Deadlines {
   #sweptAt = performance.now()
 
   constructor(
-    parts: { requests: Requests; channel: Channel; board: Scoreboard; tracker: Tracker },
+    parts: {
+      requests: Requests
+      channel: Channel
+      board: Scoreboard
+      tracker: Tracker
+      hooks: HookSlot
+    },
     settings: DeadlineSettings,
   ) {
     this.#requests = parts.requests
     this.#channel = parts.channel
     this.#board = parts.board
     this.#tracker = parts.tracker
+    this.#hooks = parts.hooks
     this.#settings = settings
     this.#orphans = new Orphans(parts.channel, parts.board, settings.maxOrphans)
     this.#timer = this.#tick(IDLE_MS)
@@ -144,8 +153,8 @@ export class Deadlines {
       answered,
     })
     if (answered) {
-      const { type, body } = timeoutAnswer(entry)
-      answer(req, res, 504, body, { 'content-type': type, 'x-request-id': entry.id })
+      const { type, body, headers } = this.#hooks.timeoutAnswer?.(entry) ?? timeoutAnswer(entry)
+      answer(req, res, 504, body, { 'content-type': type, 'x-request-id': entry.id, ...headers })
       this.#orphans.add(res)
     } else cutOff(req, res)
   }

@@ -5,6 +5,7 @@ import cluster from 'node:cluster'
 import net from 'node:net'
 import type { Channel } from './channel.ts'
 import { isExempt } from './deadlines.ts'
+import type { HookSlot } from './hook-slot.ts'
 import type { DrainMode } from '../protocol.ts'
 import type { Handover } from './handover.ts'
 import type { Requests } from './requests.ts'
@@ -40,6 +41,7 @@ export interface DrainParts {
   readonly requests: Requests
   readonly channel: Channel
   readonly handover: Handover
+  readonly hooks: HookSlot
 }
 
 export class Drain {
@@ -109,7 +111,7 @@ export class Drain {
       return
     }
     this.#state = 'draining'
-    this.#mode = order.mode
+    if (order.mode === 'quick') this.#hurry()
     this.#beganAt = performance.now()
     this.#patience = order.idleSeconds * 1000
     const { servers, requests, channel, handover } = this.#parts
@@ -129,8 +131,10 @@ export class Drain {
   }
 
   #hurry(): void {
+    if (this.#mode === 'quick') return
     this.#mode = 'quick'
     this.#parts.handover.end()
+    this.#parts.hooks.workerInt?.()
   }
 
   /** Closing the socket would reset what waits in its queue, of which libuv accepts one connection in each turn of the loop. */
@@ -193,10 +197,9 @@ export class Drain {
   /** The application's own handlers first; they may well exit by themselves. */
   async #cleanUp(): Promise<void> {
     const limit = new Promise((resolve) => setTimeout(resolve, CLEAN_UP_MS).unref())
-    await Promise.race([
-      limit,
-      Promise.allSettled(this.#cleanUps.map(async (cleanUp) => cleanUp())),
-    ])
+    const cleanUps = this.#cleanUps.map(async (cleanUp) => cleanUp())
+    const workerExit = this.#parts.hooks.workerExit?.(this.#mode)
+    await Promise.race([limit, Promise.allSettled([...cleanUps, workerExit])])
     // one listener is ours; people who come from PM2 listen for SIGINT alone
     const signal = [this.#signal, ...SIGNALS].find((name) => process.listenerCount(name) > 1)
     if (!signal) return

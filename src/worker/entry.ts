@@ -13,6 +13,7 @@ import { Drain } from './drain.ts'
 import { Handover } from './handover.ts'
 import { dropPrivileges } from './identity.ts'
 import { adoptSockets, canOwnSockets, hasListened, pretendToListen, watchListen } from './listen.ts'
+import { hookSlot } from './hook-slot.ts'
 import { requestHooks } from './hooks.ts'
 import { forgiveOwnAborts } from './own-aborts.ts'
 import { Readiness } from './readiness.ts'
@@ -27,13 +28,14 @@ function boot(init: WorkerInit): void {
   const channel = new Channel()
   become(init, channel)
   watchListen(channel)
+  const hooks = hookSlot(init, channel, (error) => giveUp(channel, error))
   if (init.mode === 'check') return check(init, channel)
   const servers = new Servers(init.settings, init.explicit)
   const { keepAlive, requestContext, abortFetch } = init.settings
   const requests = new Requests(servers, keepAlive > 0, requestContext ? storage : undefined)
   const board = new Scoreboard()
   const handover = new Handover(servers, channel, init.settings)
-  const drain = new Drain({ servers, requests, channel, handover })
+  const drain = new Drain({ servers, requests, channel, handover, hooks })
   channel.onMessage = (message, handle) =>
     message.type === 'drain' ? drain.start(message) : handover.hear(message, handle)
   drain.watchMaster()
@@ -42,9 +44,10 @@ function boot(init: WorkerInit): void {
   const readiness = new Readiness(init, channel, () => {
     watch(board, init)
     if (init.settings.crash === 'drain') uncaught.watch()
+    setImmediate(() => hooks.postWorkerInit?.())
   })
   requests.hook(
-    requestHooks(init, { channel, servers, requests, drain, handover, readiness, board }),
+    requestHooks(init, { channel, servers, requests, drain, handover, readiness, board, hooks }),
   )
   forgiveOwnAborts()
   if (requestContext && abortFetch) followRequests()

@@ -5,9 +5,11 @@ import type { Entry } from './request-entry.ts'
 const TYPES = ['text/plain', 'application/json', 'text/html'] as const
 type Type = (typeof TYPES)[number]
 
-interface Answer {
+export interface Answer {
   readonly type: string
   readonly body: string
+  /** In lower case. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 export const timeoutAnswer = (entry: Entry): Answer =>

@@ -12,6 +12,7 @@ import { offerRuntime, storage } from './context.ts'
 import { Deadlines } from './deadlines.ts'
 import type { Drain } from './drain.ts'
 import type { Handover } from './handover.ts'
+import type { HookSlot } from './hook-slot.ts'
 import { whyRefused } from './limits.ts'
 import { Pool } from './pool.ts'
 import type { Readiness } from './readiness.ts'
@@ -31,19 +32,19 @@ export interface Parts {
   readonly handover: Handover
   readonly readiness: Readiness
   readonly board: Scoreboard
+  readonly hooks: HookSlot
 }
 
 export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
   const { settings } = init
-  const { channel, servers, handover, readiness } = parts
+  const { channel, servers, handover, readiness, hooks } = parts
   const tracker = new Tracker(parts.board)
   const deadlines = new Deadlines({ ...parts, tracker }, settings)
   const router = new Router(settings.routes)
   const turnstile = new Turnstile((entry) => tracker.timed(entry))
   const log = accessLog(init)
   const pool = usesPool(init) ? new Pool(servers, channel, settings) : undefined
-  const retireAfter = requestsToServe(settings)
-  let served = 0
+  const count = counter(settings, parts)
   tracker.hookResponses()
   offerContext(tracker, readiness)
   return {
@@ -58,8 +59,8 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
       }
       tracker.began(entry)
       deadlines.began(entry.startedAt)
-      if (readiness.isReady && ++served === retireAfter)
-        channel.tell({ type: 'recycle', reason: 'max-requests', requests: served })
+      hooks.preRequest?.(entry)
+      count()
       return entry
     },
     admit: (entry, go) => turnstile.admit(entry, go),
@@ -68,6 +69,7 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
       turnstile.left(entry)
       handover.look()
       log?.write(entry)
+      hooks.postRequest?.(entry)
     },
     connected(server, socket) {
       tracker.connected(server, socket)
@@ -120,6 +122,16 @@ const accessLog = ({ settings, accessLogFormat, slot }: WorkerInit): AccessLog |
 
 const usesPool = ({ settings, sockets }: WorkerInit): boolean =>
   settings.workerConnections > 0 && sockets === 'owned'
+
+/** To be called for each request: at the last one the worker asks for its replacement. */
+function counter(settings: WorkerInit['settings'], { channel, readiness }: Parts): () => void {
+  const retireAfter = requestsToServe(settings)
+  let served = 0
+  return () => {
+    if (readiness.isReady && ++served === retireAfter)
+      channel.tell({ type: 'recycle', reason: 'max-requests', requests: served })
+  }
+}
 
 /** Not the same number for every worker, or all of them would be replaced in one go. 0: for ever. */
 const requestsToServe = (s: WorkerInit['settings']): number =>
