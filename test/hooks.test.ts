@@ -385,9 +385,9 @@ describe('the server waits for', { concurrent: true }, () => {
 
   test('an onStarting without end only for --boot-timeout', async (t) => {
     const file = hooksFile(t, 'onStarting: () => new Promise(() => undefined)')
-    const server = await startServer(t, 'hello.js', '-c', file, '--boot-timeout', '3')
-    server.expectLog(/^The hook onStarting failed: it has not ended within 3 s$/)
-    await server.log(/^The hook onStarting failed: it has not ended within 3 s$/)
+    const server = await startServer(t, 'hello.js', '-c', file, '--boot-timeout', '5')
+    server.expectLog(/^The hook onStarting failed: it has not ended within 5 s$/)
+    await server.log(/^The hook onStarting failed: it has not ended within 5 s$/)
     expect((await server.get('/')).text).toBe('hello')
   })
 
