@@ -135,7 +135,7 @@ function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts):
 function begin(
   master: Master,
   config: Config,
-  { log, hooks, server, stopped }: Parts & { server: HookServer; stopped: AbortSignal },
+  { hooks, server, stopped }: Parts & { server: HookServer; stopped: AbortSignal },
 ): Promise<void> | undefined {
   const workers = workersOf(config)
   const start = (): void => {
