@@ -387,7 +387,7 @@ describe('80 kept-alive connections to 4 workers', () => {
         return server.pids().map((pid) => pids.filter((one) => one === String(pid)).length)
       }
       const isFair = (counts: number[]): boolean => counts.every((n) => n >= 17 && n <= 23)
-      await until('each has 17 to 23', async () => isFair(await count()), 5_000)
+      await until('each has 17 to 23', async () => isFair(await count()))
     })
 
   test('stay where they are with --no-rebalance', async (t) => {

@@ -11,9 +11,9 @@ import type { WorkerHandle } from './worker-handle.ts'
 /** How long the workers' counts may settle before they are compared, ms. */
 const BALANCE_MS = 100
 /** A connection that no worker has been free to take for so long goes back: its giver can serve it meanwhile, ms. */
-const LIMBO_MS = 500
-/** A worker whose loop stood still when it was last heard of is given nothing, s. */
-const STALE_SECONDS = 0.5
+const LIMBO_MS = 1_000
+/** A worker whose loop stood still for so long when it was last heard of is given nothing; an idle one may seem to for 0.6 s. */
+const STALE_SECONDS = 1
 
 interface Parcel extends Connection {
   readonly giver: WorkerHandle
@@ -105,12 +105,11 @@ export class Handover {
 
   /** Of the newest code: no client is sent back to an older one, unless there is nothing else. */
   #takers(): WorkerHandle[] {
-    const staying = this.#ready().filter(
-      ({ reason, watchdog }) =>
-        reason === undefined && (watchdog.digest?.stale ?? 0) < STALE_SECONDS,
-    )
-    const fresh = staying.filter(({ generation }) => generation >= this.#roll.oldest)
-    return fresh.length > 0 ? fresh : staying
+    const staying = this.#ready().filter(({ reason }) => reason === undefined)
+    const awake = staying.filter(({ watchdog }) => (watchdog.digest?.stale ?? 0) < STALE_SECONDS)
+    const able = awake.length > 0 ? awake : staying
+    const fresh = able.filter(({ generation }) => generation >= this.#roll.oldest)
+    return fresh.length > 0 ? fresh : able
   }
 
   #answered(worker: WorkerHandle, seq: number, taken: boolean): void {

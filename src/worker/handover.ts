@@ -25,7 +25,7 @@ import { Resting } from './resting.ts'
 import type { Servers } from './servers.ts'
 
 /** On their way at the same time: what is not is served meanwhile. */
-const WINDOW = 16
+const WINDOW = 8
 /** Nobody could take a connection: how long until the next try, ms. */
 const RETRY_MS = 100
 /** How often the master is told how many connections there are, while that changes, ms. */
@@ -71,6 +71,8 @@ export class Handover {
   /** Of the connection that is being adopted this moment, if it has served before. */
   #arriving: { until: Until } | undefined
   #looking = false
+  /** How many the master has asked for, to share them. */
+  #owed = 0
   #report: NodeJS.Timeout | undefined
   #reported = 0
 
@@ -125,14 +127,15 @@ export class Handover {
     return place !== undefined && place.retryAt <= performance.now()
   }
 
-  /** A connection may have come to rest. Looks once in a turn of the loop, after the poll, when all that arrived has been parsed. */
+  /** A connection may have come to rest: all of them are looked at, once in a turn of the loop. */
   look(): void {
-    if (this.#state !== 'leaving' || this.#looking) return
+    if (this.#looking || (this.#state !== 'leaving' && this.#owed === 0)) return
     this.#looking = true
+    // in the check phase, after the poll: all that arrived has been parsed
     setImmediate(() => {
       this.#looking = false
-      if (this.#state !== 'leaving') return
-      for (const socket of this.#candidates()) this.#give(socket)
+      if (this.#state === 'leaving') for (const socket of this.#candidates()) this.#give(socket)
+      else this.#share()
     })
   }
 
@@ -161,7 +164,8 @@ export class Handover {
       case 'given':
         return this.#settle(message.seq, message.taken)
       case 'share':
-        return void this.#tryOut().then(() => setImmediate(() => this.#share(message.count)))
+        this.#owed = message.count
+        return void this.#tryOut().then(() => this.look())
     }
   }
 
@@ -196,13 +200,15 @@ export class Handover {
     for (const socket of this.#servers.sockets) if (this.#servers.isSilent(socket)) yield socket
   }
 
-  #share(count: number): void {
+  /** As many of those it was asked for as may be on their way; the others follow. */
+  #share(): void {
     if (this.#state !== 'serving' || !this.#settings.rebalance) return
     const settledBefore = performance.now() - SETTLED_MS
     for (const socket of this.#candidates()) {
-      if (count <= 0) return
-      if (this.#servers.bornAt(socket) < settledBefore && this.#give(socket)) count--
+      if (this.#owed === 0) return
+      if (this.#servers.bornAt(socket) < settledBefore && this.#give(socket)) this.#owed--
     }
+    if (this.isQuiet) this.#owed = 0 // there are no more; the master will ask again
   }
 
   #give(socket: net.Socket): boolean {
@@ -232,6 +238,7 @@ export class Handover {
     place.retryAt = taken ? 0 : performance.now() + RETRY_MS
     if (taken) release(given)
     else this.#arrive(served, undefined, () => takeBack(given, place.door))
+    if (!taken) this.#owed = 0
     this.look()
   }
 

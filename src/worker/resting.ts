@@ -5,6 +5,7 @@ import type http from 'node:http'
 import type net from 'node:net'
 import type { Servers } from './servers.ts'
 
+/** How often they are looked at, ms; more often if the patience of a server is short. */
 const SWEEP_MS = 1_000
 
 interface Times {
@@ -18,6 +19,7 @@ export class Resting {
   readonly #servers: Servers
   readonly #renew: (socket: net.Socket, until: number) => void
   #timer: NodeJS.Timeout | undefined
+  #interval = Infinity
 
   /** `renew` is to make a new connection of it, as far as node's server knows. */
   constructor(servers: Servers, renew: (socket: net.Socket, until: number) => void) {
@@ -36,8 +38,15 @@ export class Resting {
       until: until ?? now + (keepAliveTimeout || Infinity),
       renewAt: now + patience / 2,
     })
+    this.#look(Math.min(SWEEP_MS, patience / 4))
+  }
+
+  #look(interval: number): void {
+    if (this.#interval <= interval) return
+    this.#interval = interval
+    clearInterval(this.#timer)
     // the check phase comes after the poll: what a client said in time has been read by then
-    this.#timer ??= setInterval(() => setImmediate(() => this.#sweep()), SWEEP_MS).unref()
+    this.#timer = setInterval(() => setImmediate(() => this.#sweep()), interval).unref()
   }
 
   has(socket: net.Socket): boolean {
@@ -55,6 +64,6 @@ export class Resting {
     }
     if (this.#times.size > 0) return
     clearInterval(this.#timer)
-    this.#timer = undefined
+    this.#interval = Infinity
   }
 }
