@@ -232,6 +232,32 @@ describe('the neighbours', () => {
     expect((await kept.get('/')).status).toBe(200)
   })
 
+  test('on idle connections hear at once that the worker is gone, before they ask it in vain', async (t) => {
+    const server = await startServer(t, 'blocking.js', ...SOON)
+    const idle = await Promise.all(Array.from({ length: 300 }, () => RawClient.connect(server.url)))
+    t.onTestFinished(() => idle.forEach((client) => client.destroy()))
+    for (const client of idle) {
+      client.send(get('/'))
+      await client.receives(/hello$/)
+      client.received = ''
+    }
+    const { answer } = await block(server)
+    expect((await answer).status).toBe(504)
+    // Until the kernel has closed the sockets of a killed process, requests on them are accepted, and lost.
+    const asked: RawClient[] = []
+    for (const client of idle) {
+      await new Promise(setImmediate)
+      if (client.socket.readyState !== 'open') continue
+      client.send(get('/'))
+      asked.push(client)
+    }
+    await Promise.all(asked.map((client) => client.closed()))
+    const lost = asked.filter(({ received }) => !received.startsWith('HTTP/1.1 503 '))
+    // Those whose request and whose end crossed each other.
+    expect(lost.length).toBeLessThan(10)
+    await postMortem(server)
+  })
+
   test('that connect during the block are served by the successor', async (t) => {
     const server = await startServer(t, 'blocking.js', ...SOON)
     const { answer } = await block(server)

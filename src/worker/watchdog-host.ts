@@ -26,6 +26,8 @@ export function startWatchdog(
     execArgv: [],
     env: {},
     resourceLimits: LIMITS,
+    // it closes what the main thread has opened
+    trackUnmanagedFds: false,
     // or they would be piped into the application's, whose errors (a reader that left) node then no longer forgives
     stdout: true,
     stderr: true,
