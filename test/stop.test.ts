@@ -23,6 +23,8 @@ const brokenOff = (answer: Promise<unknown>): Promise<void> => {
   return code.then((how) => expect(how).toBe('ECONNRESET'))
 }
 
+const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`
+
 const leftovers = (server: Server): number[] => server.allPids().filter(isAlive)
 
 describe.each(['owned', 'cluster'])('SIGTERM (sockets: %s)', { concurrent: true }, (sockets) => {
@@ -48,6 +50,31 @@ describe.each(['owned', 'cluster'])('SIGTERM (sockets: %s)', { concurrent: true 
       expect(leftovers(server)).toEqual([])
     }
     for (let done = 0; done < rounds; done += 4) await Promise.all(Array.from({ length: 4 }, round))
+  })
+
+  test('answers the whole of a pipeline, and what comes in it meanwhile', async (t) => {
+    const server = await startServer(t, 'hello.js', ...flags)
+    const client = await RawClient.connect(server.url)
+    client.send(get('/slow?ms=1000') + get('/') + get('/slow?ms=300'))
+    await inFlight(server, 2)
+    server.signal('SIGTERM')
+    await server.log(/^Worker exiting/)
+    client.send(get('/env?name=NONE'))
+    await client.closed()
+    const answers = client.received.split('HTTP/1.1 200 OK').slice(1)
+    expect(answers.map((answer) => answer.split('\r\n\r\n')[1])).toEqual([
+      'done',
+      'hello',
+      'done',
+      '',
+    ])
+    expect(answers.map((answer) => /Connection: close/i.test(answer))).toEqual([
+      false,
+      false,
+      false,
+      true,
+    ])
+    expect(await server.exit()).toMatchObject({ code: 0, signal: null })
   })
 
   test('lets requests finish while new connections are already refused, and says what it waits for', async (t) => {

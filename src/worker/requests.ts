@@ -57,12 +57,20 @@ export class Requests {
   drain(stays: (socket: net.Socket) => boolean): void {
     this.draining = true
     this.#stays = stays
-    for (const { req, res } of this.inFlight)
+    // of a pipeline only the last one: what is behind a `Connection: close` would never be answered
+    const last = new Map([...this.inFlight].map((entry) => [entry.req.socket ?? entry.res, entry]))
+    for (const { req, res } of last.values())
       if (!res.headersSent && this.#isLast(req)) sayGoodbye(res, true)
   }
 
   #isLast(req: Req): boolean {
     return this.draining && !(req.httpVersionMajor < 2 && this.#stays(req.socket as net.Socket))
+  }
+
+  /** While draining, a pipeline went on. */
+  #takeBackGoodbye(socket: net.Socket): void {
+    for (const { req, res } of this.inFlight)
+      if (req.socket === socket && 'shouldKeepAlive' in res) res.shouldKeepAlive = true
   }
 
   /** Patches net.Server.prototype.emit. Call once, before the application loads. */
@@ -88,6 +96,8 @@ export class Requests {
       ;[a, b] = asRequest(a as ServerHttp2Stream, b as Record<string, string>)
     } else if ((b as Marked)[ENTRY]) return undefined // after checkContinue an application emits 'request' itself
     const res = b as Marked
+    if (this.draining && this.#keepAlive && res.socket === null)
+      this.#takeBackGoodbye((a as Req).socket)
     if (!this.#keepAlive || this.#isLast(a as Req)) sayGoodbye(res, this.draining)
     const entry = this.#hooks.begin(a as Req, res)
     if (entry === undefined) return null
