@@ -262,6 +262,19 @@ test.concurrent('a kept-alive connection outlives the error of another one', asy
   wantUncaught(server)
   const client = keepAliveClient(server.url)
   t.onTestFinished(() => client.destroy())
+  const first = await client.get('/pid')
+  expect((await server.get('/timer')).status).toBe(500)
+  await server.log(/^Worker exiting/)
+  const next = await client.get('/pid')
+  expect(next.localPort, 'the connection').toBe(first.localPort)
+  await until('the successor has it', async () => (await client.get('/pid')).text !== first.text)
+})
+
+test.concurrent('without --handover, it is told to reconnect', async (t) => {
+  const server = await startServer(t, 'fails.js', '--drain-idle', '5', '--no-handover')
+  wantUncaught(server)
+  const client = keepAliveClient(server.url)
+  t.onTestFinished(() => client.destroy())
   const pid = (await client.get('/pid')).text
   expect((await server.get('/timer')).status).toBe(500)
   await server.log(/^Worker exiting/)
