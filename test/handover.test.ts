@@ -86,8 +86,9 @@ function startCrowd(t: Teardown, base: string, clients: number, think: number): 
 }
 
 /** A connection of whose requests the test writes each byte, already used once. */
-async function usedClient(base: string): Promise<{ client: RawClient; pid: string }> {
+async function usedClient(t: Teardown, base: string): Promise<{ client: RawClient; pid: string }> {
   const client = await RawClient.connect(base)
+  t.onTestFinished(() => client.destroy())
   client.send(GET_PID)
   const [, pid] = await client.receives(/\r\n\r\n(\d+)$/)
   client.received = ''
@@ -147,7 +148,7 @@ describe('a reload', { concurrent: true }, () => {
         })
         .listen(port, host)`
     const server = await startServer(t, 'app.js', { cwd: tempDir(t, { 'app.js': app }) })
-    const { client: used, pid: old } = await usedClient(server.url)
+    const { client: used, pid: old } = await usedClient(t, server.url)
     const silent = await RawClient.connect(server.url)
     await reload(server)
     for (const client of [used, silent]) {
@@ -166,9 +167,9 @@ describe('a reload', { concurrent: true }, () => {
 
   test('leaves a request alone that is half read or pipelined; the connection moves afterwards', async (t) => {
     const server = await startServer(t, 'hello.js', '--drain-idle', '20')
-    const { client: half, pid: old } = await usedClient(server.url)
+    const { client: half, pid: old } = await usedClient(t, server.url)
     half.send('GET /pid HTT')
-    const { client: pair } = await usedClient(server.url)
+    const { client: pair } = await usedClient(t, server.url)
     pair.send(`GET /slow?ms=1500 HTTP/1.1\r\nHost: a\r\n\r\n${GET_PID}`)
     await server.prints(/request started/)
     server.signal('SIGHUP')
@@ -182,7 +183,6 @@ describe('a reload', { concurrent: true }, () => {
       await server.log(/^Worker exited/)
       client.send(GET_PID)
       await client.receives(new RegExp(`\r\n${server.pids()[0]}$`))
-      client.destroy()
     }
   })
 
@@ -193,12 +193,11 @@ describe('a reload', { concurrent: true }, () => {
     await upgraded.receives(/101 Switching/)
     server.signal('SIGHUP')
     await server.log(/^Worker exiting/)
-    const { client } = await usedClient(server.url)
+    await usedClient(t, server.url)
     upgraded.send('are you there')
     await upgraded.receives(/are you there$/)
     upgraded.destroy()
     await server.log(/^Worker exited/)
-    client.destroy()
   })
 
   test('leaves a connection where it is that the app has left something on', async (t) => {
@@ -212,13 +211,13 @@ describe('a reload', { concurrent: true }, () => {
     const cwd = tempDir(t, { 'app.js': app })
     const server = await startServer(t, 'app.js', '--drain-idle', '20', { cwd })
     const client = keepAliveClient(server.url)
+    t.onTestFinished(() => client.destroy())
     const first = await client.get('/')
     server.signal('SIGHUP')
     await server.log(/^Worker exiting/)
     const second = await client.get('/')
     expect(second).toMatchObject({ text: first.text, localPort: first.localPort })
     expect(second.headers.connection).toBe('close')
-    client.destroy()
   })
 
   test('leaves TLS where it is: an idle client may speak once more', async (t) => {
@@ -231,6 +230,7 @@ describe('a reload', { concurrent: true }, () => {
     const cwd = tempDir(t, { 'app.js': app })
     const server = await startServer(t, 'app.js', '--drain-idle', '20', { cwd })
     const client = keepAliveClient(server.url)
+    t.onTestFinished(() => client.destroy())
     const { text: old } = await client.get('/pid')
     server.signal('SIGHUP')
     await server.log(/^Worker exiting/)
@@ -239,7 +239,6 @@ describe('a reload', { concurrent: true }, () => {
     expect(last.headers.connection).toBe('close')
     await server.log(/^Worker exited/)
     expect((await client.get('/pid')).text).toBe(String(server.pids()[0]))
-    client.destroy()
   })
 
   test('leaves HTTP/2 where it is: streams end on the old worker, the session hears GOAWAY', async (t) => {
@@ -264,18 +263,17 @@ describe('a reload', { concurrent: true }, () => {
 describe('a moved connection that stays idle', { concurrent: true }, () => {
   test('is not taken for a client that is slow with its headers', async (t) => {
     const server = await startServer(t, 'hello.js', '--headers-timeout', '1')
-    const { client } = await usedClient(server.url)
+    const { client } = await usedClient(t, server.url)
     await reload(server)
     await sleep(3_000) // an idle client says nothing for longer than the headers may take
     expect(client.received).toBe('')
     client.send(GET_PID)
     await client.receives(new RegExp(`^HTTP/1.1 200[^]*\r\n${server.pids()[0]}$`))
-    client.destroy()
   })
 
   test('is closed after --keep-alive, without a word', async (t) => {
     const server = await startServer(t, 'hello.js', '--keep-alive', '2')
-    const { client } = await usedClient(server.url)
+    const { client } = await usedClient(t, server.url)
     await reload(server)
     await client.closed()
     expect(client.error).toBeUndefined()
@@ -297,17 +295,17 @@ describe('hand-over', { concurrent: true }, () => {
 
   test('waits for a replacement when the only worker is told to end', async (t) => {
     const server = await startServer(t, 'hello.js', '--drain-idle', '20')
-    const { client, pid } = await usedClient(server.url)
+    const { client, pid } = await usedClient(t, server.url)
     process.kill(Number(pid), 'SIGTERM')
     await server.log(/^Worker exited/)
     client.send(GET_PID)
     await client.receives(new RegExp(`\r\n${server.pids()[0]}$`))
-    client.destroy()
   })
 
   test('has no part in a stop: clients are told to go', async (t) => {
     const server = await startServer(t, 'hello.js', '--workers', '2', '--drain-idle', '20')
     const client = keepAliveClient(server.url)
+    t.onTestFinished(() => client.destroy())
     const { localPort } = await client.get('/')
     server.signal('SIGTERM')
     await server.logTimes(/^Worker exiting/, 2)
@@ -366,12 +364,12 @@ describe('hand-over', { concurrent: true }, () => {
 
 const openFilesOf = ({ pid }: Server): number => (process.platform === 'linux' ? openFiles(pid) : 0)
 
-describe('80 kept-alive connections to 4 workers', () => {
+describe('kept-alive connections', () => {
   for (const [how, pause] of [
     ['opened at once', 0],
     ['opened 20 ms apart', 20],
   ] as const)
-    test(`${how} are soon shared fairly: each worker has what the others have, give or take 15 %`, async (t) => {
+    test(`of which 80 are ${how} are soon shared fairly among 4 workers, give or take 15 %`, async (t) => {
       const server = await startServer(t, 'hello.js', '--workers', '4')
       const clients = Array.from({ length: 80 }, () => keepAliveClient(server.url))
       t.onTestFinished(() => clients.forEach((client) => client.destroy()))
@@ -389,6 +387,27 @@ describe('80 kept-alive connections to 4 workers', () => {
       const isFair = (counts: number[]): boolean => counts.every((n) => n >= 17 && n <= 23)
       await until('each has 17 to 23', async () => isFair(await count()))
     })
+
+  test('are shared with a worker that joins', async (t) => {
+    const server = await startServer(t, 'hello.js')
+    const clients = await Promise.all(Array.from({ length: 8 }, () => usedClient(t, server.url)))
+    server.signal('SIGTTIN')
+    await server.logTimes(/^Worker ready/, 2)
+    const [, joined] = server.pids()
+    const answers = async (): Promise<string[]> => {
+      for (const { client } of clients) {
+        client.received = ''
+        client.send(GET_PID)
+      }
+      return Promise.all(
+        clients.map(async ({ client }) => (await client.receives(/\r\n\r\n(\d+)$/))[1]!),
+      )
+    }
+    await until('it has half of them', async () => {
+      const counts = (await answers()).filter((pid) => pid === String(joined)).length
+      return counts === 4
+    })
+  })
 
   test('stay where they are with --no-rebalance', async (t) => {
     const server = await startServer(t, 'hello.js', '--workers', '4', '--no-rebalance')

@@ -8,8 +8,9 @@ import type { Roll } from './roll.ts'
 import type { Handle } from './sockets.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
-/** How long the workers' counts may settle before they are compared, ms. */
+/** How long the workers' counts may settle before they are compared, ms; and again, ever later, while nothing comes of it. */
 const BALANCE_MS = 100
+const BALANCE_MAX_MS = 10_000
 /** A connection that no worker has been free to take for so long goes back: its giver can serve it meanwhile, ms. */
 const LIMBO_MS = 1_000
 /** A worker whose loop stood still for so long when it was last heard of is given nothing; an idle one may seem to for 0.6 s. */
@@ -36,6 +37,7 @@ export class Handover {
   #seq = 0
   #limbo: NodeJS.Timeout | undefined
   #balance: NodeJS.Timeout | undefined
+  #pause = BALANCE_MS
   #failure: string | undefined
 
   constructor(log: Log, roll: Pick<Roll, 'oldest'>, ready: () => readonly WorkerHandle[]) {
@@ -59,7 +61,7 @@ export class Handover {
         return this.#answered(worker, message.seq, message.taken)
       case 'load':
         worker.connections = message.connections
-        return this.#balanceSoon()
+        return this.#counted()
       case 'handover-fails':
         return this.#fails(message.why)
     }
@@ -146,15 +148,27 @@ export class Handover {
     }, LIMBO_MS).unref()
   }
 
-  #balanceSoon(): void {
-    this.#balance ??= setTimeout(() => {
-      this.#balance = undefined
-      if (this.#parcels.size > 0) return this.#balanceSoon()
-      const takers = this.#takers()
-      const counts = takers.map(({ connections }) => connections)
-      for (const [at, count] of surpluses(counts).entries())
-        if (count > 0) takers[at]!.tell({ type: 'share', count })
-    }, BALANCE_MS).unref()
+  /** A round that is far off, because nothing came of the last ones, is brought forward. */
+  #counted(): void {
+    if (this.#pause !== BALANCE_MS || !this.#balance) this.#balanceSoon()
+  }
+
+  #balanceSoon(pause = BALANCE_MS): void {
+    clearTimeout(this.#balance)
+    this.#pause = pause
+    this.#balance = setTimeout(() => this.#share(), pause).unref()
+  }
+
+  #share(): void {
+    this.#balance = undefined
+    if (this.#parcels.size > 0) return this.#balanceSoon()
+    const takers = this.#takers()
+    const surplus = surpluses(takers.map(({ connections }) => connections))
+    if (surplus.every((count) => count === 0)) return
+    for (const [at, count] of surplus.entries())
+      if (count > 0) takers[at]!.tell({ type: 'share', count })
+    // those it has too many of may all be busy just now
+    this.#balanceSoon(Math.min(this.#pause * 2, BALANCE_MAX_MS))
   }
 
   /** The same Node and the same code fail alike in every worker: once is enough. */

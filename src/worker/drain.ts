@@ -115,14 +115,14 @@ export class Drain {
     this.#beganAt = performance.now()
     this.#patience = order.idleSeconds * 1000
     const { servers, requests, channel, handover } = this.#parts
-    channel.tell({
-      type: 'draining',
-      requests: requests.inFlight.size,
-      connections: servers.sockets.size,
-    })
     const begin = (): void => {
       requests.drain((socket) => handover.moves(socket))
       this.#queueEnd = servers.accepted + QUEUE.connections
+      channel.tell({
+        type: 'draining',
+        requests: requests.inFlight.size,
+        connections: servers.sockets.size,
+      })
       this.#emptyQueue(servers.accepted, 0)
     }
     if (order.handover) return handover.leave(begin)

@@ -74,7 +74,6 @@ export class Handover {
   /** How many the master has asked for, to share them. */
   #owed = 0
   #report: NodeJS.Timeout | undefined
-  #reported = 0
 
   constructor(servers: Servers, channel: Channel, settings: WorkerSettings) {
     this.#servers = servers
@@ -94,6 +93,7 @@ export class Handover {
     this.#places.set(server, { key, server, door, underWay: 0, window: WINDOW, retryAt: 0 })
     server.once('close', () => this.#places.delete(server))
     setTimeout(() => void this.#tryOut(), DRILL_MS).unref()
+    this.changed() // from none to none: so the master knows whom it can give some
   }
 
   /** All that can move does. */
@@ -177,11 +177,10 @@ export class Handover {
     }))
   }
 
+  /** Also when it is what it was: the master reckons with what it has moved since. */
   #tellLoad(): void {
     this.#report = undefined
-    const connections = this.#servers.sockets.size
-    if (connections !== this.#reported) this.#channel.tell({ type: 'load', connections })
-    this.#reported = connections
+    this.#channel.tell({ type: 'load', connections: this.#servers.sockets.size })
   }
 
   #placeOf(socket: net.Socket): Place | undefined {
