@@ -36,7 +36,8 @@ export function asRequest(stream: ServerHttp2Stream, headers: Headers): [Req, Re
     getHeaderNames: () => [],
     writeHead: (status: number, more: Headers) => stream.respond({ ':status': status, ...more }),
     end: (body?: string) => (body === undefined ? stream.close() : stream.end(body)),
-    on: (event: string, listener: () => void) => stream.on(event, listener),
+    on: (event: string, listener: () => void) =>
+      stream.on(event, () => Reflect.apply(listener, res, [])),
   }
   return [req as unknown as Req, res as unknown as Res]
 }
