@@ -77,7 +77,7 @@ describe.each(['owned', 'cluster'])(
   'a worker that ends (sockets: %s)',
   { concurrent: true },
   (sockets) => {
-    const flags = ['--sockets', sockets]
+    const flags = ['--sockets', sockets, '--no-rebalance']
 
     test('is replaced at once, in its slot, under a new id, and its siblings notice nothing', async (t) => {
       const server = await startServer(t, 'hello.js', '--workers', '2', ...flags)
@@ -178,7 +178,8 @@ function waitsBetween(lines: readonly LogLine[]): number[] {
 }
 
 test('a hundred crashes leave no zombie and no open file, use each slot again and no id twice', async (t) => {
-  const server = await startServer(t, 'hello.js', '--workers', '5', '--backoff-max', '0')
+  const flags = ['--workers', '5', '--backoff-max', '0', '--no-rebalance']
+  const server = await startServer(t, 'hello.js', ...flags)
   server.expectLog(/was ended by SIGKILL/)
   const filesBefore = openFilesOf(server.pid)
   for (let round = 1; round <= 20; round++) {

@@ -31,7 +31,7 @@ describe.concurrent('SIGTTIN and SIGTTOU', () => {
   })
 
   test('let the worker that leaves finish its requests', async (t) => {
-    const server = await startServer(t, 'hello.js', '--workers', '2')
+    const server = await startServer(t, 'hello.js', '--workers', '2', '--no-rebalance')
     const clients = await clientOfEach(t, server, 2)
     const slots = await Promise.all(clients.map(async (client) => (await client.get('/slot')).text))
     const leaver = clients[slots.indexOf('1')]!
@@ -104,7 +104,8 @@ describe.each(['owned', 'cluster'])(
       ['SIGINT', 200],
     ] as const) {
       test(`${signal} lets it finish its requests, and another takes its slot`, async (t) => {
-        const server = await startServer(t, 'hello.js', '--workers', '2', '--sockets', sockets)
+        const flags = ['--workers', '2', '--sockets', sockets, '--no-handover']
+        const server = await startServer(t, 'hello.js', ...flags)
         const [client, other] = await clientOfEach(t, server, 2)
         const slot = (await client!.get('/slot')).text
         const slow = client!.get(`/slow?ms=${patience}`)
@@ -126,7 +127,7 @@ describe.each(['owned', 'cluster'])(
     }
 
     test('SIGTERM to a worker whose app has a handler of its own: no request is cut, the handler runs', async (t) => {
-      const flags = ['--workers', '2', '--sockets', sockets]
+      const flags = ['--workers', '2', '--sockets', sockets, '--no-rebalance']
       const server = await startServer(t, 'handles-sigterm.js', ...flags)
       const [client] = await clientOfEach(t, server, 2)
       const slow = client!.get('/slow?ms=500')

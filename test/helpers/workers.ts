@@ -12,7 +12,7 @@ export interface WorkerClient {
   destroy(): void
 }
 
-/** A kept-alive connection to each of the server's `count` workers. */
+/** A kept-alive connection to each of the server's `count` workers, which stay there with `--no-rebalance`. */
 export async function clientOfEach(
   t: Teardown,
   server: Server,
