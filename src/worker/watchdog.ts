@@ -1,7 +1,7 @@
 // Where a blocked event loop is noticed: a thread that lives on when the main thread is stuck. It takes the stack, answers the
 // clients, tells the master, ends the process. Runs in a worker thread of every worker, started by watchdog-host.ts.
 
-import { Session } from 'node:inspector'
+import { Session, type Debugger } from 'node:inspector'
 import { workerData } from 'node:worker_threads'
 import { fs } from '../builtin.ts'
 import { HEAD, STATE, Scoreboard, msBetween, type SlotView } from '../scoreboard.ts'
@@ -24,8 +24,10 @@ const STALE_MS = 500
 const GRACE_MS = 200
 /** No answer from the main thread within this means it is in native code, ms. */
 const NATIVE_MS = 250
-/** How often the stack is looked at until it has a line of the application: at once, then at its next statements. */
-const TRIES = { atOnce: 4, stepping: 20 }
+/** How often the stack is looked at until it has a line of the application, before we go and meet it. */
+const TRIES = 4
+/** A turn of node's own code between two microtasks is some 60 statements, each of a millisecond or less. */
+const STEPPING_MS = 1_000
 const DIGEST_MS = 1_000
 /** An idle loop beats twice a second, and a busy machine may delay that: less than this is no stall, ms. */
 const LEAST_STALL_MS = 2_000
@@ -96,11 +98,10 @@ async function end(reason: PostMortem['reason']): Promise<void> {
 async function trapMain(session: Session): Promise<boolean> {
   session.connectToMainThread()
   for (let tries = 1; await springs(session); tries++) {
-    const enough = tries < TRIES.atOnce ? isOfRequest() && isOfApplication() : isOfApplication()
-    if (enough || tries === TRIES.atOnce + TRIES.stepping) return true
+    if ((isOfRequest() && isOfApplication()) || tries > TRIES) return true
     // between two microtasks, where V8 looks for interrupts, only node is on the stack, and no request is known
-    if (tries < TRIES.atOnce) letGo()
-    else await step(session, tries === TRIES.atOnce ? 'Debugger.pause' : 'Debugger.stepInto')
+    if (tries < TRIES) letGo()
+    else await stepToApplication(session)
   }
   return false
 }
@@ -108,18 +109,23 @@ async function trapMain(session: Session): Promise<boolean> {
 const isOfRequest = (): boolean => trapInts[TRAP.id] !== 0
 const isOfApplication = (): boolean => namesApplication(readStack(trap))
 
-/** Lets the main thread go on to its next statement that is not node's own. */
-async function step(session: Session, how: 'Debugger.pause' | 'Debugger.stepInto'): Promise<void> {
-  if (how === 'Debugger.pause') {
-    session.post('Debugger.enable')
-    session.post('Debugger.setBlackboxPatterns', { patterns: ['^node:'] })
+/** Lets the main thread go on, statement by statement. Node's own can't be skipped: no blackbox works for what came out of its snapshot (measured on 20 and 22). */
+async function stepToApplication(session: Session): Promise<void> {
+  const ofApplication = new Set<string>()
+  session.on('Debugger.scriptParsed', ({ params: { scriptId, url } }) => {
+    if (url !== '' && !url.startsWith('node:')) ofApplication.add(scriptId)
+  })
+  let isThere = false
+  const paused = ({ params }: { params: Debugger.PausedEventDataType }): void => {
+    isThere = params.callFrames.some(({ location }) => ofApplication.has(location.scriptId))
+    if (!isThere) session.post('Debugger.stepInto')
   }
-  let paused = false
-  session.once('Debugger.paused', () => (paused = true))
-  session.post(how)
+  session.on('Debugger.paused', paused)
+  session.post('Debugger.enable')
+  session.post('Debugger.pause')
   letGo()
-  // if there is no next statement in time, the next look tells where it is
-  await within(NATIVE_MS, () => paused)
+  await within(STEPPING_MS, () => isThere)
+  session.off('Debugger.paused', paused)
 }
 
 /** Whether the main thread went into the trap. */
