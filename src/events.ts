@@ -1,7 +1,7 @@
 // Everything that can happen, its level and its one log sentence. A leaf. The sentences keep Gunicorn's words where
 // they fit, so that the greps people have go on working.
 
-import type { Digest, Named, PostMortem, UncaughtFacts } from './protocol.ts'
+import type { Digest, Interruption, Named, PostMortem, UncaughtFacts } from './protocol.ts'
 import type { Thrown } from './hook-runner.ts'
 
 export type Level = 'debug' | 'info' | 'warning' | 'error' | 'critical'
@@ -69,6 +69,11 @@ interface BootFailure {
   error: string
   stderr: string[]
 }
+const FATES = {
+  '504': 'answered 504',
+  reset: 'its response had begun, the connection was closed',
+  complete: 'its response was complete',
+} as Readonly<Record<string, string>>
 
 const ended = (f: { code: number | null; signal: string | null }): string =>
   f.signal ? `was ended by ${f.signal}` : `exited with code ${f.code}`
@@ -180,6 +185,12 @@ export const events = {
     (f) =>
       `WORKER TIMEOUT (pid:${f.worker}): ${blocker(f)} blocked the event loop for ${seconds(f.seconds)}${where(f.stack)}; ` +
       `killed, ${plural(f.neighbours, 'other request')} lost`,
+  ),
+  workerInterrupted: row<Of & Omit<Interruption, 'type'>>(
+    'error',
+    (f) =>
+      `WORKER TIMEOUT (pid:${f.worker}): ${blocker(f)} blocked the event loop for ${seconds(f.seconds)}${where(f.stack)}; ` +
+      `interrupted, ${FATES[f.culprit.outcome ?? ''] ?? 'not answered yet'}; ${plural(f.neighbours, 'other request')} kept, the worker is replaced`,
   ),
   workerSilent: row<Of & { seconds: number; digest?: Digest }>(
     'critical',

@@ -19,6 +19,7 @@ export type WorkerSettings = Pick<
   Settings,
   | 'timeout'
   | 'stallTimeout'
+  | 'blocked'
   | 'timeoutCeiling'
   | 'requestContext'
   | 'abortFetch'
@@ -123,9 +124,11 @@ export const WATCHDOG_PIPE = 4
 export interface RequestFacts {
   readonly method: string
   readonly url: string
+  /** Of the request that was executing. */
+  readonly id?: string
   readonly age: number
-  /** What its client got when the worker was killed. */
-  readonly outcome?: '504' | '503' | 'reset' | 'idle'
+  /** What its client got when the worker was killed or its code stopped, 'complete' being the response of its own; missing if it goes on. */
+  readonly outcome?: '504' | '503' | 'reset' | 'idle' | 'complete'
 }
 
 /** What a worker is doing, once a second. Times in seconds. */
@@ -160,7 +163,13 @@ export interface PostMortem {
   readonly rss: number
 }
 
-export type FromWatchdog = Digest | PostMortem
+/** The code of the culprit was stopped; the worker lives, and its other requests go on. */
+export interface Interruption extends Omit<PostMortem, 'type' | 'culprit'> {
+  readonly type: 'interrupted'
+  readonly culprit: RequestFacts
+}
+
+export type FromWatchdog = Digest | PostMortem | Interruption
 
 /**
  * Handing over, worker to master to another worker. `gave` and `sent` follow the handle on the same wire: without the
@@ -202,6 +211,8 @@ export type ToMaster =
   | ({ type: 'uncaught' } & UncaughtFacts)
   | { type: 'notice'; text: string }
   | ({ type: 'hook-failed'; hook: HookName; omitted?: number } & Thrown)
+  /** Comes by the watchdog's pipe. */
+  | Interruption
 
 /** About handing over: for the master's handover.ts, not for its loop. */
 export type FromHandover =

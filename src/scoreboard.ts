@@ -1,5 +1,5 @@
 // The scoreboard (Apache's word): shared memory that says what this worker is doing, a slot for each connection or HTTP/2 stream.
-// A leaf. Written by the worker's main thread, read by its watchdog thread, which must never need the main thread.
+// A leaf. Written by the worker's main thread (but for HEAD.interrupted), read by its watchdog thread, which must never need the main thread.
 
 /** Int32 fields at the start. Times are ms of the main thread's clock since its board was made; they wrap after 24 days: see msBetween. */
 const HEADER_FIELDS = 16
@@ -11,7 +11,12 @@ export const HEAD = {
   debugged: 4,
   orphans: 5,
   timeouts: 6,
+  /** Set by the watchdog to the request whose code it stopped; the main thread answers it and says, below 0, how. */
+  interrupted: 7,
 } as const
+
+/** How the main thread answered such a request: a 504, a cut connection, or not at all, for its response was complete. */
+export const INTERRUPTED = { answered: -1, cut: -2, complete: -3 } as const
 
 /** Int32 fields of a slot, then its text. */
 const SLOT_FIELDS = 8

@@ -24,6 +24,7 @@ export interface Setting extends Omit<Kind<never, unknown>, 'schema'> {
 // Outside the table, whose own type would widen their words to string.
 const crashModes = kinds.oneOf(['drain', 'exit'])
 const socketOwner = kinds.oneOf(['auto', 'owned', 'cluster'])
+const blocked = kinds.oneOf(['kill', 'interrupt'])
 const logFormat = kinds.oneOf(['auto', 'text', 'json'])
 const logLevel = kinds.oneOf(['debug', 'info', 'warning', 'error', 'critical'], {
   warn: 'warning',
@@ -127,6 +128,12 @@ export const settings = {
     default: 'timeout',
     group: 'Timeouts',
     help: 'How long the event loop may stand still when no request is past its deadline, in seconds, before the worker is killed and replaced. "timeout" means the same as --timeout; 0 turns the limit off.',
+  },
+  blocked: {
+    ...blocked,
+    default: 'kill',
+    group: 'Timeouts',
+    help: 'What happens to a worker whose event loop a request blocks for too long: "kill" answers its clients and kills it; "interrupt" stops that request\'s code alone, lets the others finish and then replaces the worker. Code that is interrupted does not run its finally blocks.',
   },
   timeoutCeiling: {
     ...kinds.seconds(),

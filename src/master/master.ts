@@ -12,7 +12,7 @@ import { Crew } from './crew.ts'
 import { Listeners } from './listeners.ts'
 import { plan } from './plan.ts'
 import { PostMortem, bootError } from './post-mortem.ts'
-import { report } from './reports.ts'
+import { Reports } from './reports.ts'
 import { Roll } from './roll.ts'
 import { SettingsReader } from './settings-reader.ts'
 import type { Order } from './signals.ts'
@@ -33,6 +33,7 @@ export class Master {
   readonly #crashes = new CrashBook()
   readonly #postMortem = new PostMortem()
   readonly #alerts: Alerts
+  readonly #reports: Reports
   readonly #roll: Roll
   readonly #alarm = new Alarm(() => this.post({ type: 'tick' }))
   readonly #startedAt = performance.now()
@@ -49,6 +50,7 @@ export class Master {
     this.#listeners = new Listeners(options.log)
     this.#roll = new Roll(options.config)
     this.#alerts = new Alerts(options, () => this.#roll.config.settings)
+    this.#reports = new Reports(options.log, this.#alerts)
     this.#target = options.target(options.config)
     this.#reader = new SettingsReader(options.loadAgain, (input) => this.post(input))
     this.#crew = new Crew(options, this.#roll, {
@@ -227,18 +229,17 @@ export class Master {
         return this.#log.event('recycling', { ...worker.facts, ...payload(message) })
       case 'finishing':
         return this.#crew.extend(worker, message.seconds)
-      case 'timeout':
-        this.#alerts.count(now)
-        return report(this.#log, worker, message)
       case 'uncaught':
-        report(this.#log, worker, message)
+        this.#reports.hear(worker, message, now)
         return this.#uncaught(worker, now)
       case 'draining':
+      case 'timeout':
+      case 'interrupted':
       case 'slow':
       case 'notice':
       case 'hook-failed':
-        return report(this.#log, worker, message)
-      case 'loaded': // only `supervisor check` asks for it
+      case 'loaded':
+        return this.#reports.hear(worker, message, now)
     }
   }
 

@@ -1,7 +1,8 @@
-// What a worker's watchdog thread says: a digest every second, and a post-mortem just before it ends the process. Runs in the master.
+// What a worker's watchdog thread says: a digest every second, whose code it stopped, and a post-mortem just before it ends the
+// process. Runs in the master.
 
 import type { Readable } from 'node:stream'
-import type { Digest, FromWatchdog, PostMortem } from '../protocol.ts'
+import type { Digest, FromWatchdog, Interruption, PostMortem } from '../protocol.ts'
 
 /** A digest has at most 20 requests of 224 bytes; anything longer is not from us. */
 const MAX_LINE = 65_536
@@ -12,10 +13,10 @@ export class WatchdogPipe {
   heardAt: number | undefined
   postMortem: PostMortem | undefined
   #rest = ''
-  readonly #onDigest: (digest: Digest) => void
+  readonly #hears: (said: Digest | Interruption) => void
 
-  constructor(pipe: Readable, onDigest: (digest: Digest) => void) {
-    this.#onDigest = onDigest
+  constructor(pipe: Readable, hears: (said: Digest | Interruption) => void) {
+    this.#hears = hears
     pipe.setEncoding('utf8')
     pipe.on('data', (text: string) => this.#hear(text))
     // ECONNRESET: the worker is dead, which its exit event tells
@@ -32,7 +33,8 @@ export class WatchdogPipe {
   #take(line: string): void {
     try {
       const message = JSON.parse(line) as FromWatchdog
-      if (message.type === 'digest') this.#onDigest((this.digest = message))
+      if (message.type === 'digest') this.#hears((this.digest = message))
+      else if (message.type === 'interrupted') this.#hears(message)
       else if (message.type === 'post-mortem') this.postMortem = message
     } catch (error) {
       // the application wrote to a descriptor that is not its own

@@ -28,7 +28,15 @@ import { WatchdogPipe } from './watchdog-pipe.ts'
 
 /** Why a worker was told to leave, in the words of the log. */
 export type LeaveReason =
-  'stop' | 'reload' | 'scale' | 'silent' | 'signal' | 'uncaught' | 'boot-failed' | RecycleReason
+  | 'stop'
+  | 'reload'
+  | 'scale'
+  | 'silent'
+  | 'signal'
+  | 'uncaught'
+  | 'interrupted'
+  | 'boot-failed'
+  | RecycleReason
 /** Nothing is wrong with it yet, so its requests get all the time that their own deadlines give them. */
 export type RecycleReason = Facts<'recycling'>['reason']
 
@@ -95,8 +103,8 @@ export class WorkerHandle {
     this.id = this.#worker.id
     this.pid = child.pid ?? 0
     this.lastWords = new LastWords(options.quiet)
-    this.watchdog = new WatchdogPipe(child.stdio[WATCHDOG_PIPE] as Readable, (digest) =>
-      events.digest(this, digest),
+    this.watchdog = new WatchdogPipe(child.stdio[WATCHDOG_PIPE] as Readable, (said) =>
+      said.type === 'digest' ? events.digest(this, said) : events.message(this, said),
     )
     child.stderr?.on('data', (chunk: Buffer) => this.lastWords.hear(chunk))
     child.on('internalMessage', (raw: unknown, handle: unknown) => {

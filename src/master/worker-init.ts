@@ -12,6 +12,7 @@ import type { SpawnOptions } from './worker-handle.ts'
 const WORKER_SETTINGS = [
   'timeout',
   'stallTimeout',
+  'blocked',
   'timeoutCeiling',
   'requestContext',
   'abortFetch',

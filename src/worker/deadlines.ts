@@ -1,11 +1,11 @@
 // Where the request timeout is enforced while the event loop turns: one sweep over the requests in flight answers 504
 // to those past their deadline. Its beat tells the watchdog thread that the loop turns at all. Runs in every worker.
 
-import { HEAD, type Scoreboard } from '../scoreboard.ts'
+import { HEAD, INTERRUPTED, type Scoreboard } from '../scoreboard.ts'
 import type { Channel } from './channel.ts'
 import type { HookSlot } from './hook-slot.ts'
 import { Orphans } from './orphans.ts'
-import { answer, cutOff } from './refuse.ts'
+import { answer, cutOff, swallow } from './refuse.ts'
 import type { Entry } from './request-entry.ts'
 import type { Requests, Res } from './requests.ts'
 import { sentHeader } from './sent-headers.ts'
@@ -68,6 +68,10 @@ export class Deadlines {
   #beat(now: number): void {
     this.#board.setHead(HEAD.now, now - this.#tracker.epoch)
     this.#board.add(HEAD.beat, 1)
+    const interrupted = this.#board.head(HEAD.interrupted)
+    if (interrupted <= 0) return
+    this.#board.setHead(HEAD.interrupted, 0)
+    this.#board.setHead(HEAD.interrupted, this.#answerInterrupted(interrupted))
   }
 
   #setPace(pace: 'idle' | 'busy'): void {
@@ -153,10 +157,34 @@ export class Deadlines {
       answered,
     })
     if (answered) {
-      const { type, body, headers } = this.#hooks.timeoutAnswer?.(entry) ?? timeoutAnswer(entry)
-      answer(req, res, 504, body, { 'content-type': type, 'x-request-id': entry.id, ...headers })
+      this.#say504(entry)
       this.#orphans.add(res)
     } else cutOff(req, res)
+  }
+
+  /** The watchdog stopped its code, and tells the log. Answers with one of INTERRUPTED. */
+  #answerInterrupted(number: number): number {
+    const entry = [...this.#requests.inFlight].find((one) => one.number === number)
+    if (entry?.state !== 'running' || entry.res.writableEnded) return INTERRUPTED.complete
+    const { req, res } = entry
+    const answered = !res.headersSent
+    entry.timeOut()
+    this.#board.add(HEAD.timeouts, 1)
+    if (answered) {
+      this.#say504(
+        entry,
+        performance.now() < entry.deadline ? 'it held up all other requests' : undefined,
+      )
+      swallow(res) // other code of the same request may go on
+    } else cutOff(req, res)
+    return answered ? INTERRUPTED.answered : INTERRUPTED.cut
+  }
+
+  #say504(entry: Entry, why?: string): void {
+    const custom = this.#hooks.timeoutAnswer?.(entry)
+    const { type, body, headers } = custom ?? timeoutAnswer(entry, why)
+    const all = { 'content-type': type, 'x-request-id': entry.id, ...headers }
+    answer(entry.req, entry.res, 504, body, all)
   }
 }
 

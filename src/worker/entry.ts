@@ -11,6 +11,7 @@ import { Channel } from './channel.ts'
 import { storage } from './context.ts'
 import { Drain } from './drain.ts'
 import { Handover } from './handover.ts'
+import { Interrupts } from './interruptible.ts'
 import { dropPrivileges } from './identity.ts'
 import { adoptSockets, canOwnSockets, hasListened, pretendToListen, watchListen } from './listen.ts'
 import { hookSlot } from './hook-slot.ts'
@@ -41,8 +42,9 @@ function boot(init: WorkerInit): void {
   drain.watchMaster()
   drain.catchSignals(init.settings.drainIdle)
   const uncaught = new Uncaught(channel, requests)
+  const interrupts = new Interrupts(init.settings, channel)
   const readiness = new Readiness(init, channel, () => {
-    watch(board, init)
+    watch(board, init, interrupts)
     if (init.settings.crash === 'drain') uncaught.watch()
     setImmediate(() => hooks.postWorkerInit?.())
   })
@@ -58,10 +60,9 @@ function boot(init: WorkerInit): void {
 }
 
 /** Not before the worker is ready: a boot has its own limit, and the thread would slow it down. */
-function watch(board: Scoreboard, { settings }: WorkerInit): void {
+function watch(board: Scoreboard, { settings }: WorkerInit, interrupts: Interrupts): void {
   const { stallTimeout, timeout } = settings
-  const seconds = stallTimeout === 'timeout' ? timeout : stallTimeout
-  startWatchdog(board, () => storage.getStore()?.number ?? 0, seconds)
+  startWatchdog(board, stallTimeout === 'timeout' ? timeout : stallTimeout, interrupts)
 }
 
 function become({ settings }: WorkerInit, channel: Channel): void {

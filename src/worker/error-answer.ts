@@ -12,8 +12,11 @@ export interface Answer {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-export const timeoutAnswer = (entry: Entry): Answer =>
-  inType(entry, 504, 'Gateway Timeout', `Gateway Timeout: no response within ${entry.timeout} s`)
+/** `why`: for people. */
+export const timeoutAnswer = (
+  entry: Entry,
+  why = `no response within ${entry.timeout} s`,
+): Answer => inType(entry, 504, 'Gateway Timeout', `Gateway Timeout: ${why}`)
 
 /** Of the error itself clients learn nothing. */
 export const failureAnswer = (entry: Entry): Answer =>

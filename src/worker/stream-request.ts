@@ -26,6 +26,9 @@ export function asRequest(stream: ServerHttp2Stream, headers: Headers): [Req, Re
     get headersSent() {
       return stream.headersSent
     },
+    get writableEnded() {
+      return stream.writableEnded
+    },
     get writableFinished() {
       return stream.writableFinished
     },

@@ -2,6 +2,7 @@
 
 import { watchdogEntry } from '../paths.ts'
 import { HEAD, type Scoreboard } from '../scoreboard.ts'
+import { fullSight, type Interrupts } from './interruptible.ts'
 import { setTrap, trapMemory } from './trap.ts'
 import type { WatchdogData } from './watchdog.ts'
 
@@ -10,16 +11,21 @@ const DEBUGGER_MS = 1_000
 /** The thread needs little: it reads shared memory and writes a few lines. */
 const LIMITS = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2, stackSizeMb: 2 }
 
-/** `executing`: the number of the request whose code is on the stack; `stallTimeout` in seconds, 0 for never. */
+/** `stallTimeout` in seconds, 0 for never. */
 export function startWatchdog(
   board: Scoreboard,
-  executing: () => number,
   stallTimeout: number,
+  interrupts: Interrupts,
 ): void {
   const { Worker } = process.getBuiltinModule('node:worker_threads')
   const trap = trapMemory()
-  setTrap(trap, executing)
-  const workerData: WatchdogData = { board: board.buffer, trap, stallTimeout: stallTimeout * 1000 }
+  setTrap(trap, fullSight)
+  const workerData: WatchdogData = {
+    board: board.buffer,
+    trap,
+    stallTimeout: stallTimeout * 1000,
+    interrupts: interrupts.arePossible,
+  }
   const thread = new Worker(watchdogEntry, {
     workerData,
     // neither the application's flags and preloads nor its variables: nothing of it may run there
@@ -33,6 +39,7 @@ export function startWatchdog(
     stderr: true,
     name: 'nodicorn watchdog',
   })
+  thread.on('message', (problem: string) => interrupts.giveUp(problem))
   thread.unref()
   watchDebugger(board)
 }

@@ -1,19 +1,30 @@
 // Where a blocked event loop is noticed: a thread that lives on when the main thread is stuck. It takes the stack, answers the
-// clients, tells the master, ends the process. Runs in a worker thread of every worker, started by watchdog-host.ts.
+// clients, tells the master, ends the process; or, if asked to, stops the culprit's code alone. Runs in a worker thread of every
+// worker, started by watchdog-host.ts.
 
 import { Session, type Debugger } from 'node:inspector'
-import { workerData } from 'node:worker_threads'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parentPort, workerData } from 'node:worker_threads'
 import { fs } from '../builtin.ts'
-import { HEAD, STATE, Scoreboard, msBetween, type SlotView } from '../scoreboard.ts'
-import { answerAll, type Answered } from './last-answers.ts'
-import { TRAP, TRAPPED, TRAP_EXPRESSION, namesApplication, readStack } from './trap.ts'
-import { WATCHDOG_PIPE, type Digest, type PostMortem, type RequestFacts } from '../protocol.ts'
+import { HEAD, INTERRUPTED, STATE, Scoreboard, msBetween, type SlotView } from '../scoreboard.ts'
+import { interrupt, testPause, type Verdict } from './interrupt.ts'
+import { answerAll, type Outcome } from './last-answers.ts'
+import { TRAP, namesApplication, readSight, readStack, trapExpression } from './trap.ts'
+import {
+  WATCHDOG_PIPE,
+  type Digest,
+  type FromWatchdog,
+  type PostMortem,
+  type RequestFacts,
+} from '../protocol.ts'
 
 export interface WatchdogData {
   readonly board: SharedArrayBuffer
   readonly trap: SharedArrayBuffer
   /** Ms; 0: off. */
   readonly stallTimeout: number
+  /** With `blocked: 'interrupt'`, if the main thread's part of it works. */
+  readonly interrupts: boolean
 }
 
 /** How often it looks, ms. */
@@ -33,9 +44,17 @@ const DIGEST_MS = 1_000
 const LEAST_STALL_MS = 2_000
 /** A look this late means that the machine slept, or swapped: what it says of the main thread is worth nothing, ms. */
 const OVERSLEPT_MS = 1_000
+/** Code that is to be interrupted must still be there after this, and in several looks from then on, ms. */
+const LATE_STAYS_MS = 50
+/** If its request is not late itself, only another one is, it must hold the loop for as long as makes one blocked, ms. */
+const OTHER_STAYS_MS = STALE_MS
+/** So often may the loop, without a turn, go from one request to another; then none of them alone blocks it. */
+const MOVES = 3
+/** The main thread answers an interrupted request in its next sweep, ms. */
+const ANSWER_MS = 1_000
 const LISTED = 20
 
-const { board: buffer, trap, stallTimeout } = workerData as WatchdogData
+const { board: buffer, trap, stallTimeout, interrupts } = workerData as WatchdogData
 const board = new Scoreboard(buffer)
 const trapInts = new Int32Array(trap)
 
@@ -44,6 +63,13 @@ let beat = -1
 let beatSeenAt = performance.now()
 let lookedAt = performance.now()
 let toldAt = -Infinity
+/** Whether code may be interrupted. */
+let power: 'none' | 'in-test' | 'proved' = 'none'
+/** The request that was interrupted last. */
+let interrupted = 0
+let moves = 0
+/** Of the last call of the trap. */
+let ticket = 0
 
 function look(): void {
   const now = performance.now()
@@ -53,12 +79,13 @@ function look(): void {
   if (current !== beat || overslept || board.head(HEAD.debugged) === 1) {
     beat = current
     beatSeenAt = now
+    moves = 0
   }
   const stale = now - beatSeenAt
   if (now - toldAt >= DIGEST_MS) tell(digest(now, stale))
   if (stale < STALE_MS) return next()
   const reason = whyEnd(stale)
-  if (reason) void end(reason)
+  if (reason && power !== 'in-test') void end(reason)
   else next()
 }
 
@@ -80,33 +107,90 @@ const isLate = (slot: SlotView, clock: number): boolean =>
 
 async function end(reason: PostMortem['reason']): Promise<void> {
   const session = new Session()
-  const inJavaScript = await trapMain(session)
-  if (board.head(HEAD.beat) !== beat) {
-    // it turned after all, between our look and the trap
-    letGo()
-    session.disconnect() // or the process could not exit
-    return next()
+  session.connectToMainThread()
+  let inJavaScript = await trapMain(session)
+  if (turned()) return goOn(session)
+  const verdict = inJavaScript ? await tryToInterrupt(reason) : 'unreachable'
+  if (verdict === 'interrupted' || (verdict === 'moved' && ++moves < MOVES)) return goOn(session)
+  if (inJavaScript && !isHeld()) {
+    inJavaScript = await trapMain(session)
+    if (turned()) return goOn(session)
   }
   const stale = performance.now() - beatSeenAt
   const clock = mainClock(stale)
-  const answered = answerAll(board, clock, inJavaScript ? trapInts[TRAP.id]! : 0)
-  tell(report(reason, stale, clock, answered, inJavaScript))
+  const answered = answerAll(board, clock, inJavaScript ? trapInts[TRAP.request]! : 0)
+  tell({ type: 'post-mortem', ...report(reason, stale, answered, inJavaScript) })
   process.kill(process.pid, 'SIGKILL')
+}
+
+const turned = (): boolean => board.head(HEAD.beat) !== beat
+
+function goOn(session: Session): void {
+  letGo()
+  session.disconnect() // or the process could not exit
+  next()
+}
+
+/** The main thread stands in the trap, and is let go for an attempt. */
+async function tryToInterrupt(reason: PostMortem['reason']): Promise<Verdict['is']> {
+  const seen = readSight(trap)
+  const requests = [...board.slots()].map((slot) => ({ slot }))
+  const stale = performance.now() - beatSeenAt
+  const facts = report(reason, stale, requests, true)
+  const { culprit } = facts
+  // once for each request: what an interruption did not stop, another one won't
+  if (power !== 'proved' || !facts.certain || !culprit || seen.request === interrupted)
+    return 'unreachable'
+  letGo()
+  const late = requests.some(
+    ({ slot }) => slot.id === seen.request && isLate(slot, mainClock(stale)),
+  )
+  const stays = reason === 'stall' || late ? LATE_STAYS_MS : OTHER_STAYS_MS
+  const verdict = await interrupt(board, seen, stays)
+  if (verdict.is !== 'interrupted') return verdict.is
+  interrupted = seen.request
+  const seconds = (performance.now() - beatSeenAt) / 1000
+  const outcome = await outcomeOf()
+  tell({
+    ...facts,
+    type: 'interrupted',
+    seconds,
+    stack: namesApplication(facts.stack ?? []) ? facts.stack : verdict.stack,
+    culprit: { ...culprit, ...(outcome && { outcome }) },
+  })
+  return verdict.is
+}
+
+const OUTCOMES: Readonly<Record<number, RequestFacts['outcome']>> = {
+  [INTERRUPTED.answered]: '504',
+  [INTERRUPTED.cut]: 'reset',
+  [INTERRUPTED.complete]: 'complete',
+}
+
+/** What the main thread says that the interrupted request's client got; undefined: nothing yet. */
+async function outcomeOf(): Promise<RequestFacts['outcome']> {
+  const limit = performance.now() + ANSWER_MS
+  while (board.head(HEAD.interrupted) >= 0 && performance.now() < limit) await sleep(5)
+  return OUTCOMES[board.head(HEAD.interrupted)]
 }
 
 /** Resolves with true when the main thread stands in the trap, with false when it is in native code and can't be reached. */
 async function trapMain(session: Session): Promise<boolean> {
-  session.connectToMainThread()
   for (let tries = 1; await springs(session); tries++) {
+    // it is heard when the main thread is let go: it must not stand still for a debugger then
+    if (tries > TRIES) session.post('Debugger.disable')
     if ((isOfRequest() && isOfApplication()) || tries > TRIES) return true
     // between two microtasks, where V8 looks for interrupts, only node is on the stack, and no request is known
-    if (tries < TRIES) letGo()
-    else await stepToApplication(session)
+    if (tries === TRIES) await stepToApplication(session)
+    else {
+      letGo()
+      await sleep(3) // at once, it would be caught where it is
+    }
   }
   return false
 }
 
-const isOfRequest = (): boolean => trapInts[TRAP.id] !== 0
+const isOfRequest = (): boolean => trapInts[TRAP.request] !== 0
 const isOfApplication = (): boolean => namesApplication(readStack(trap))
 
 /** Lets the main thread go on, statement by statement. Node's own can't be skipped: no blackbox works for what came out of its snapshot (measured on 20 and 22). */
@@ -130,8 +214,8 @@ async function stepToApplication(session: Session): Promise<void> {
 
 /** Whether the main thread went into the trap. */
 function springs(session: Session): Promise<boolean> {
-  session.post('Runtime.evaluate', { expression: TRAP_EXPRESSION })
-  return within(NATIVE_MS, () => Atomics.load(trapInts, TRAP.state) === TRAPPED)
+  session.post('Runtime.evaluate', { expression: trapExpression(++ticket) })
+  return within(NATIVE_MS, isHeld)
 }
 
 /** Whether it came true in time; what it waits for is also what keeps this thread alive. */
@@ -147,34 +231,41 @@ function within(ms: number, isTrue: () => boolean): Promise<boolean> {
   })
 }
 
-function letGo(): void {
-  Atomics.store(trapInts, TRAP.state, 0)
-  Atomics.store(trapInts, TRAP.release, 1)
-  Atomics.notify(trapInts, TRAP.release)
+const isHeld = (): boolean =>
+  Atomics.load(trapInts, TRAP.held) === ticket && Atomics.load(trapInts, TRAP.released) < ticket
+
+/** Also a call of the trap that is still on its way. */
+const letGo = (): void => void Atomics.store(trapInts, TRAP.released, ticket)
+
+/** A connection, and what was written to it, if anything was. */
+interface Seen {
+  readonly slot: SlotView
+  readonly outcome?: Outcome
 }
 
 function report(
   reason: PostMortem['reason'],
   stale: number,
-  clock: number,
-  answered: Answered[],
+  seen: Seen[],
   inJavaScript: boolean,
-): PostMortem {
-  const requests = answered.filter(
+): Omit<PostMortem, 'type'> {
+  const clock = mainClock(stale)
+  const requests = seen.filter(
     ({ slot }) => slot.state !== STATE.idle && slot.state !== STATE.upgraded,
   )
-  const executing = inJavaScript ? trapInts[TRAP.id]! : 0
+  const sight = inJavaScript ? readSight(trap) : undefined
+  const executing = sight?.request ?? 0
   const oldestLate = requests
     .filter(({ slot }) => isLate(slot, clock))
     .sort((a, b) => msBetween(b.slot.startedAt, a.slot.startedAt))[0]
   const culprit = requests.find(({ slot }) => slot.id === executing && executing > 0) ?? oldestLate
   const others = requests.filter((one) => one !== culprit)
+  const certain = culprit !== undefined && culprit.slot.id === executing
   return {
-    type: 'post-mortem',
     reason,
     seconds: stale / 1000,
-    ...(culprit && { culprit: facts(culprit, clock) }),
-    certain: culprit !== undefined && culprit.slot.id === executing,
+    ...(culprit && { culprit: { ...facts(culprit, clock), ...(certain && { id: sight!.id }) } }),
+    certain,
     stack: inJavaScript ? readStack(trap) : null,
     neighbours: others.length,
     listed: others.slice(0, LISTED).map((one) => facts(one, clock)),
@@ -182,9 +273,9 @@ function report(
   }
 }
 
-const facts = ({ slot, outcome }: Answered, clock: number): RequestFacts => ({
+const facts = ({ slot, outcome }: Seen, clock: number): RequestFacts => ({
   ...named(slot, clock),
-  outcome,
+  ...(outcome && { outcome }),
 })
 
 function named(slot: SlotView, clock: number): RequestFacts {
@@ -213,7 +304,7 @@ function digest(now: number, stale: number): Digest {
 
 const rss = (): number => process.memoryUsage.rss()
 
-function tell(message: Digest | PostMortem): void {
+function tell(message: FromWatchdog): void {
   try {
     fs.writeSync(WATCHDOG_PIPE, `${JSON.stringify(message)}\n`)
   } catch (error) {
@@ -224,4 +315,12 @@ function tell(message: Digest | PostMortem): void {
   }
 }
 
+async function proveInterrupt(): Promise<void> {
+  power = 'in-test'
+  const problem = await testPause()
+  power = problem === undefined ? 'proved' : 'none'
+  if (problem !== undefined) parentPort!.postMessage(problem)
+}
+
+if (interrupts) void proveInterrupt()
 next()
