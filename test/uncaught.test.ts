@@ -147,7 +147,7 @@ const uncaughtIn = (lines: readonly LogLine[]): LogLine[] =>
 
 describe('an app that fails on every request', { concurrent: true }, () => {
   test('is no fork storm, and goes on answering while its workers wait for their successors', async (t) => {
-    const server = await startServer(t, 'fails.js', '--workers', '2', '--drain-idle', '0.1')
+    const server = await startServer(t, 'fails.js', '--workers', '2', '--drain-idle', '1')
     wantUncaught(server)
     const load = startLoad(t, server.url, { path: '/timer', pause: 10 })
     const good = startLoad(t, server.url, { keepAlive: 2, newConnections: 2, pause: 20 })
