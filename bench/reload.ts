@@ -4,8 +4,10 @@
 import http from 'node:http'
 import { execFileSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { startWith, stop } from './servers.ts'
+import { start } from './servers.ts'
+import { run, type Site } from './site.ts'
 
 const { values } = parseArgs({
   options: {
@@ -81,42 +83,54 @@ async function client(port: number, think: number): Promise<void> {
       tally.failed++
       tally.errors.set(wrong, (tally.errors.get(wrong) ?? 0) + 1)
     }
-    await new Promise((resolve) => setTimeout(resolve, think))
+    await sleep(think)
   }
   agent.destroy()
 }
 
-const flags = values['no-handover'] ? ['--no-handover', '--drain-idle', '1'] : []
-const server = await startWith(flags, values.node)
-const descriptors = (): number => readdirSync(`/proc/${server.child.pid}/fd`).length
-const version = execFileSync(values.node, ['--version'], { encoding: 'utf8' }).trim()
-const count = Number(values.clients)
-const clients = Array.from({ length: count }, (_, n) =>
-  client(server.port, THINK[n % THINK.length]!),
-)
-const began = performance.now()
-let done = 0
-let descriptorsBefore = 0
-while (done < reloads || answered() < requests) {
-  if (done < reloads) {
-    server.child.kill('SIGHUP')
-    await server.reloaded(++done)
-    if (done === 2) descriptorsBefore = descriptors()
-  } else await new Promise((resolve) => setTimeout(resolve, 50))
-}
-const descriptorsAfter = descriptors()
-running = false
-await Promise.all(clients)
-await stop(server)
-const seconds = ((performance.now() - began) / 1000).toFixed(0)
-console.log(
-  `Node ${version}, 2 workers, ${count} clients, ${done} reloads, ${answered()} answers in ${seconds} s` +
-    `${values['no-handover'] ? ', hand-over off' : ''}; master's descriptors ${descriptorsBefore} -> ${descriptorsAfter}`,
-)
-for (const [think, { answered: ok, failed, opened, errors }] of tallies) {
-  const own = Math.ceil((count - THINK.indexOf(think)) / THINK.length)
-  const what = [...errors].map(([error, n]) => `${n} x ${error}`).join(', ')
-  console.log(
-    `  think ${think} ms: ${ok} answered, ${failed} failed, ${opened - own} reconnects ${what}`,
+async function measure(site: Site): Promise<number> {
+  const own = values['no-handover'] ? ['--no-handover', '--drain-idle', '1'] : []
+  const options = { flags: ['--log-format', 'json', ...own] }
+  const server = await start(site, 'ours', values.node, options)
+  const descriptors = (): number => readdirSync(`/proc/${server.child.pid}/fd`).length
+  const reloaded = (): number => server.log().split('"event":"reloaded"').length - 1
+  const count = Number(values.clients)
+  const clients = Array.from({ length: count }, (_, n) =>
+    client(server.port, THINK[n % THINK.length]!),
   )
+  const began = performance.now()
+  let done = 0
+  let before = 0
+  while (done < reloads || answered() < requests) {
+    if (done < reloads) {
+      server.child.kill('SIGHUP')
+      done++
+      while (reloaded() < done) await sleep(20)
+      if (done === 2) before = descriptors()
+    } else await sleep(50)
+  }
+  const after = descriptors()
+  running = false
+  await Promise.all(clients)
+  const seconds = ((performance.now() - began) / 1000).toFixed(0)
+  report(
+    `${done} reloads, ${answered()} answers in ${seconds} s; master's descriptors ${before} -> ${after}`,
+  )
+  return 0
 }
+
+function report(what: string): void {
+  const version = execFileSync(values.node, ['--version'], { encoding: 'utf8' }).trim()
+  const count = Number(values.clients)
+  const how = values['no-handover'] ? ', hand-over off' : ''
+  console.log(`Node ${version}, 2 workers, ${count} clients${how}: ${what}`)
+  for (const [think, { answered: ok, failed, opened, errors }] of tallies) {
+    const own = Math.ceil((count - THINK.indexOf(think)) / THINK.length)
+    const list = [...errors].map(([error, n]) => `${n} x ${error}`).join(', ')
+    console.log(
+      `  think ${think} ms: ${ok} answered, ${failed} failed, ${opened - own} reconnects ${list}`,
+    )
+  }
+}
+
+await run(measure)

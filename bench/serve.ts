@@ -3,7 +3,9 @@
 
 import { execFileSync } from 'node:child_process'
 import { parseArgs } from 'node:util'
-import { pss, start, stop, type Contestant, type Started } from './servers.ts'
+import { pss } from './proc.ts'
+import { start, type Contestant, type Started } from './servers.ts'
+import { run, type Site } from './site.ts'
 
 const { values } = parseArgs({
   options: {
@@ -58,18 +60,16 @@ function row(what: string, samples: Samples, unit: string, bound: string): void 
   )
 }
 
-async function boots(): Promise<void> {
-  const samples = await alternate(rounds * 3, async (who) => {
-    const server = await start(who, values.node)
-    await stop(server)
-    return server.bootMs
-  })
+async function boots(site: Site): Promise<void> {
+  const samples = await alternate(rounds * 3, (who) =>
+    site.part(async (t) => (await start(t, who, values.node)).bootMs),
+  )
   row('start to first 200', samples, 'ms', 'at most 1.5')
 }
 
-async function running(): Promise<void> {
+async function running(site: Site): Promise<void> {
   const servers = {} as Record<Contestant, Started>
-  for (const who of contestants) servers[who] = await start(who, values.node)
+  for (const who of contestants) servers[who] = await start(site, who, values.node)
   await new Promise((resolve) => setTimeout(resolve, 1500)) // idle: memory before any load
   const idle = Object.fromEntries(
     contestants.map((who) => [who, [pss(servers[who].child.pid!)]]),
@@ -84,12 +84,14 @@ async function running(): Promise<void> {
     requestsPerSecond(servers[who].port, ['Connection: close']),
   )
   row('short connections', short, '/s', 'at least 1.4')
-  for (const who of contestants) await stop(servers[who])
 }
 
 const version = execFileSync(values.node, ['--version'], { encoding: 'utf8' }).trim()
 console.log(
   `Node ${version}, 2 workers, wrk -t1 -c64 -d${values.seconds}s, ${rounds} alternating rounds`,
 )
-await boots()
-await running()
+await run(async (site) => {
+  await boots(site)
+  await site.part(running)
+  return 0
+})

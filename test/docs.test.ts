@@ -106,6 +106,7 @@ describe('what pages name exists', () => {
       '--unhandled-rejections',
     ]
     const known = new Set([...knownFlags(), ...others, '--inspect', '--cpu-prof'])
+    if (path === 'docs/benchmarks.md') for (const flag of benchmarkFlags()) known.add(flag)
     const code = [...codeIn(page(path).text), ...page(path).blocks.flatMap(({ lines }) => lines)]
     const flags = code.flatMap((text) => text.match(/(?<![\w-])--[a-z][\w-]*/g) ?? [])
     const refused = page(path).blocks.flatMap(({ lines }) =>
@@ -156,6 +157,13 @@ describe('tables are those of the code', () => {
     }
   })
 })
+
+/** Of the scripts in bench/, from their calls of parseArgs. */
+const benchmarkFlags = (): string[] =>
+  ['serve.ts', 'deadlines/main.ts', 'soak/main.ts']
+    .map((file) => readFileSync(join(checkout, 'bench', file), 'utf8'))
+    .flatMap((text) => [...text.matchAll(/^ {4}(\w+): \{ type: '/gm)])
+    .map(([, name]) => `--${name}`)
 
 /** `README.md:90: Type 'string' is not assignable ...` for everything that tsc finds in the blocks. */
 function typeErrors(code: readonly Block[]): string[] {
