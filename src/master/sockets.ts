@@ -46,6 +46,8 @@ export function canOwnSockets(): boolean {
 
 export class Sockets {
   readonly #sockets = new Map<string, Socket>()
+  /** Who waits until it is known whether a socket file is a leftover: a second look would find, and remove, the new one. */
+  readonly #probing = new Map<string, (() => void)[]>()
   #closed = false
 
   /** Replies with the socket for `query`, binding it the first time, or with the errno of the refusal. */
@@ -54,15 +56,27 @@ export class Sockets {
     const key = keyOf(query)
     const known = this.#sockets.get(key)
     if (known) return this.#hand(known, worker, reply)
+    const bind = (): void => this.#bind(query, worker, reply)
+    const others = this.#probing.get(key)
+    if (others) return void others.push(bind)
+    this.#probing.set(key, [bind])
     unlinkStale(query, () => {
-      const raced = this.#sockets.get(key)
-      if (raced) return this.#hand(raced, worker, reply)
-      const handle = bind(query)
-      if (typeof handle === 'number') return reply(handle)
-      const socket: Socket = { query, handle, users: new Set() }
-      this.#sockets.set(key, socket)
-      this.#hand(socket, worker, reply)
+      const all = this.#probing.get(key)!
+      this.#probing.delete(key)
+      for (const one of all) one()
     })
+  }
+
+  #bind(query: ListenQuery, worker: number, reply: Reply): void {
+    if (this.#closed) return reply(ECANCELED)
+    const key = keyOf(query)
+    const bound = this.#sockets.get(key)
+    if (bound) return this.#hand(bound, worker, reply)
+    const handle = bind(query)
+    if (typeof handle === 'number') return reply(handle)
+    const socket: Socket = { query, handle, users: new Set() }
+    this.#sockets.set(key, socket)
+    this.#hand(socket, worker, reply)
   }
 
   #hand(socket: Socket, worker: number, reply: Reply): void {
