@@ -15,11 +15,12 @@ const TEST_MS = 5_000
 /** So many looks must find the same request, this far apart, ms. */
 const LOOKS = 8
 const AGAIN_MS = 5
-/** Looks that find it between two callbacks, or in node's code alone, do not count. */
+/** Looks that find it between two callbacks do not count, and are not many. */
 const TRIES = 40
 /** The next statement comes sooner, if it comes, ms. */
 const STEP_MS = 100
-const STEPS = 50
+/** Node's own code between two microtasks is some 60 statements. */
+const STEPS = 300
 
 /**
  * moved: the main thread went on to something else. unreachable: it is in native code, or cannot be stopped safely;
@@ -82,16 +83,10 @@ async function findPlace(main: MainThread, seen: Sight): Promise<Stand | Verdict
     makesPromises ||= look.inHook
     await sleep(AGAIN_MS)
   }
-  for (let tries = 0; tries < TRIES; tries++) {
-    const stand = await main.halt('pause', PAUSE_MS)
-    if (!stand) break
-    if (hasMoved(stand, seen)) return { is: 'moved' }
-    if (makesPromises || stand.inHook) return stepToPlace(main, seen, stand)
-    if (isPlace(stand, seen)) return stand
-    main.resume()
-    await sleep(AGAIN_MS)
-  }
-  return { is: 'unreachable' }
+  const stand = await main.halt('pause', PAUSE_MS)
+  if (!stand) return { is: 'unreachable' }
+  if (hasMoved(stand, seen)) return { is: 'moved' }
+  return isPlace(stand, seen) && !makesPromises ? stand : stepToPlace(main, seen, stand)
 }
 
 /**

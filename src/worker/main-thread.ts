@@ -99,10 +99,6 @@ export class MainThread {
     await this.#ask('Debugger.resume', { terminateOnResume: true })
   }
 
-  resume(): void {
-    this.#session.post('Debugger.resume')
-  }
-
   /** Lets go of it. A session left open would keep the process from ending. */
   leave(): void {
     this.#session.post('Debugger.disable')

@@ -37,6 +37,8 @@ const GRACE_MS = 200
 const NATIVE_MS = 250
 /** How often the stack is looked at until it has a line of the application, before we go and meet it. */
 const TRIES = 4
+/** The same if stepping is out of the question. */
+const SAMPLES = 20
 /** A turn of node's own code between two microtasks is some 60 statements, each of a millisecond or less. */
 const STEPPING_MS = 1_000
 const DIGEST_MS = 1_000
@@ -108,12 +110,13 @@ const isLate = (slot: SlotView, clock: number): boolean =>
 async function end(reason: PostMortem['reason']): Promise<void> {
   const session = new Session()
   session.connectToMainThread()
-  let inJavaScript = await trapMain(session)
+  // what may be interrupted is left alone by our debugger, for interrupt.ts has one of its own
+  let inJavaScript = await trapMain(session, power === 'proved' ? 'sampling' : 'stepping')
   if (turned()) return goOn(session)
   const verdict = inJavaScript ? await tryToInterrupt(reason) : 'unreachable'
   if (verdict === 'interrupted' || (verdict === 'moved' && ++moves < MOVES)) return goOn(session)
   if (inJavaScript && !isHeld()) {
-    inJavaScript = await trapMain(session)
+    inJavaScript = await trapMain(session, 'stepping')
     if (turned()) return goOn(session)
   }
   const stale = performance.now() - beatSeenAt
@@ -175,13 +178,12 @@ async function outcomeOf(): Promise<RequestFacts['outcome']> {
 }
 
 /** Resolves with true when the main thread stands in the trap, with false when it is in native code and can't be reached. */
-async function trapMain(session: Session): Promise<boolean> {
+async function trapMain(session: Session, how: 'sampling' | 'stepping'): Promise<boolean> {
+  const most = how === 'sampling' ? SAMPLES : TRIES + 1
   for (let tries = 1; await springs(session); tries++) {
-    // it is heard when the main thread is let go: it must not stand still for a debugger then
-    if (tries > TRIES) session.post('Debugger.disable')
-    if ((isOfRequest() && isOfApplication()) || tries > TRIES) return true
+    if ((isOfRequest() && isOfApplication()) || tries === most) return true
     // between two microtasks, where V8 looks for interrupts, only node is on the stack, and no request is known
-    if (tries === TRIES) await stepToApplication(session)
+    if (how === 'stepping' && tries === TRIES) await stepToApplication(session)
     else {
       letGo()
       await sleep(3) // at once, it would be caught where it is
