@@ -152,6 +152,7 @@ describe.concurrent('every address keeps its port', () => {
 
     test(`${when}: an app that listens on two ports 0 by itself`, async (t) => {
       const server = await startServer(t, 'two-ports.js', '--workers', '2', { bind: false })
+      await until('both addresses are told', () => server.urls.length === 2)
       const [hello, second] = server.urls
       await replace(server)
       expect(server.urls).toEqual([hello, second])
