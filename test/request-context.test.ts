@@ -77,6 +77,26 @@ describe('nodicorn/app', { concurrent: true }, () => {
     expect((await server.get('/extend?seconds=60&ms=2000')).status).toBe(504)
   })
 
+  test('is not what the code of a connection is in, after a request or between two', async (t) => {
+    const server = await startServer(t, 'connections.mjs', { bind: false })
+    await until('both addresses are told', () => server.urls.length === 2)
+    for (const url of server.urls) {
+      const client = await RawClient.connect(url)
+      for (const id of ['first', 'second']) {
+        const head = `POST / HTTP/1.1\r\nHost: a\r\nX-Request-Id: ${id}\r\nContent-Length: 1\r\n\r\n`
+        client.send(head)
+        client.send('x')
+        await client.receives(new RegExp(`\\r\\n${id}`))
+      }
+      client.socket.destroy()
+    }
+    for (const name of ['plain', 'heard']) await server.prints(new RegExp(`^${name}: close`))
+    expect(server.output.filter((line) => / in /.test(line) && !/no request$/.test(line))).toEqual(
+      [],
+    )
+    expect(server.output).toContain('heard: data in no request')
+  })
+
   test('and what else goes without the request context is said once for the whole server', async (t) => {
     const flags = ['--no-request-context', '--workers', '2', '--timeout', '0.5']
     const server = await startServer(t, 'blocks.js', ...flags)

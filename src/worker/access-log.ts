@@ -34,6 +34,11 @@ export class AccessLog {
     this.#out.write(this.#line(entry))
   }
 
+  /** For a request that nobody tracks. */
+  writeAtEnd(entry: Entry): undefined {
+    entry.res.on('close', () => this.write(entry))
+  }
+
   flush(): void {
     try {
       this.#out.flushSync()

@@ -112,14 +112,14 @@ export class Deadlines {
   /** Time spent receiving the body is the client's, as long as it sends at a decent rate. */
   #isUploading(entry: Entry, now: number): boolean {
     const received = entry.req.socket?.bytesRead ?? 0
-    if (entry.received < 0) entry.receivedAtStart = received
-    if (received !== entry.received) entry.receivedAt = now
-    entry.received = received
-    if (now - entry.receivedAt > UPLOAD_GAP_MS) return false
+    const upload = (entry.upload ??= { receivedAtStart: received, received, receivedAt: now })
+    if (received !== upload.received) upload.receivedAt = now
+    upload.received = received
+    if (now - upload.receivedAt > UPLOAD_GAP_MS) return false
     const ms = now - entry.startedAt
     return (
       ms < UPLOAD_GRACE_MS ||
-      ((received - entry.receivedAtStart) / ms) * 1000 >= this.#settings.minUploadRate
+      ((received - upload.receivedAtStart) / ms) * 1000 >= this.#settings.minUploadRate
     )
   }
 

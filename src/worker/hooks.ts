@@ -46,17 +46,15 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
   const pool = usesPool(init) ? new Pool(servers, channel, settings) : undefined
   const count = counter(settings, parts)
   tracker.hookResponses()
-  offerContext(tracker, readiness)
+  offerContext(tracker, readiness, settings.timeoutCeiling)
   return {
     begin(req, res) {
       const route = router.isEmpty ? undefined : router.match(req.method ?? '', req.url ?? '')
       const entry = new Entry(req, res, route, settings)
       if (log) entry.sentBefore = sentSoFar(req)
       if (settings.timeoutHeader) stampTimeout(entry)
-      if (refuses(req, res, settings, route?.maxBody ?? settings.maxBody)) {
-        if (log) res.on('close', () => log.write(entry))
-        return undefined
-      }
+      if (refuses(req, res, settings, route?.maxBody ?? settings.maxBody))
+        return log?.writeAtEnd(entry)
       tracker.began(entry)
       deadlines.began(entry.startedAt)
       hooks.preRequest?.(entry)
@@ -76,7 +74,8 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
       handover.connected(socket)
       if (readiness.isReady) pool?.connected() // or it would leave, and come back, before its time
     },
-    disconnected() {
+    disconnected(socket) {
+      tracker.disconnected(socket)
       handover.changed()
       pool?.disconnected()
     },
@@ -94,7 +93,7 @@ function listens({ drain, handover, readiness }: Parts, server: net.Server): voi
 }
 
 /** For `nodicorn/app`. */
-const offerContext = (tracker: Tracker, readiness: Readiness): void =>
+const offerContext = (tracker: Tracker, readiness: Readiness, ceiling: number): void =>
   offerRuntime({
     current: () => storage.getStore(),
     notReady: () => readiness.notReady(),
@@ -102,7 +101,7 @@ const offerContext = (tracker: Tracker, readiness: Readiness): void =>
     extend(seconds) {
       const entry = storage.getStore()
       if (!entry) return
-      entry.extend(seconds)
+      entry.extend(seconds, ceiling)
       tracker.timed(entry)
     },
   })

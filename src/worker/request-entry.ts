@@ -11,8 +11,15 @@ export type EntryState = 'queued' | 'running' | 'timed-out' | 'failed' | 'over'
 export interface Limits {
   /** 0: no deadline. */
   readonly timeout: number
-  /** What extend() may reach, counted from the start. */
-  readonly timeoutCeiling: number
+}
+
+/** What the sweep knows of an upload. */
+export interface Upload {
+  /** Bytes its connection had received when the sweep first and last looked. */
+  readonly receivedAtStart: number
+  received: number
+  /** When the sweep last saw more of it; ms of performance.now(). */
+  receivedAt: number
 }
 
 /** Where a response has its entry. */
@@ -25,6 +32,7 @@ const USABLE_ID = /^[\w.:+/=@-]{1,128}$/
 
 let sequence = 0
 
+/** One is made for each request: fields are what it weighs, and #private ones take longer to make. */
 export class Entry implements RequestContext {
   readonly req: Req
   readonly res: Res
@@ -44,23 +52,19 @@ export class Entry implements RequestContext {
   deadline: number
   /** Its place on the scoreboard, or -1. */
   slot = -1
-  /** Bytes its connection had received when the sweep first and last looked at its upload; -1 before. */
-  receivedAtStart = -1
-  received = -1
-  /** When the sweep last saw more of it; ms of performance.now(). */
-  receivedAt = 0
+  upload: Upload | undefined = undefined
   /** `slow` was logged. */
   warned = false
-  #id: string | undefined
-  #controller: AbortController | undefined
-
-  readonly #limits: Limits
+  /** For in-flight.ts. */
+  next: Entry | undefined = undefined
+  previous: Entry | undefined = undefined
+  private givenId: string | undefined = undefined
+  private controller: AbortController | undefined = undefined
 
   constructor(req: Req, res: Res, route: Route | undefined, limits: Limits) {
     this.req = req
     this.res = res
     this.route = route
-    this.#limits = limits
     this.timeout = route?.timeout ?? limits.timeout
     this.startedAt = performance.now()
     this.deadline = this.timeout > 0 ? this.startedAt + this.timeout * 1000 : Infinity
@@ -68,12 +72,12 @@ export class Entry implements RequestContext {
 
   /** The client's X-Request-Id if it is usable, else one made when first asked for. */
   get id(): string {
-    if (this.#id === undefined) {
+    if (this.givenId === undefined) {
       const given = this.req.headers[ID_HEADER]
       const usable = typeof given === 'string' && USABLE_ID.test(given)
-      this.#id = usable ? given : process.getBuiltinModule('node:crypto').randomUUID()
+      this.givenId = usable ? given : process.getBuiltinModule('node:crypto').randomUUID()
     }
-    return this.#id
+    return this.givenId
   }
 
   get method(): string {
@@ -86,14 +90,14 @@ export class Entry implements RequestContext {
 
   /** Made when first asked for: most handlers never do. */
   get signal(): AbortSignal {
-    if (!this.#controller) {
-      this.#controller = new AbortController()
-      if (this.state === 'timed-out') this.#controller.abort(timeoutError(this))
-      else if (this.state === 'failed') this.#controller.abort(handlerFailed())
+    if (!this.controller) {
+      this.controller = new AbortController()
+      if (this.state === 'timed-out') this.controller.abort(timeoutError(this))
+      else if (this.state === 'failed') this.controller.abort(handlerFailed())
       else if (this.state === 'over' && !this.res.writableFinished)
-        this.#controller.abort(clientLeft())
+        this.controller.abort(clientLeft())
     }
-    return this.#controller.signal
+    return this.controller.signal
   }
 
   /** Its body is still on its way. */
@@ -103,9 +107,9 @@ export class Entry implements RequestContext {
     return !req.complete && !('stream' in req && req.stream.endAfterHeaders)
   }
 
-  /** To `seconds` from now, if that is later, and at most to the ceiling. */
-  extend(seconds: number): void {
-    const ceiling = this.startedAt + this.#limits.timeoutCeiling * 1000
+  /** To `seconds` from now, if that is later, and at most to `ceiling` seconds after it began. */
+  extend(seconds: number, timeoutCeiling: number): void {
+    const ceiling = this.startedAt + timeoutCeiling * 1000
     if (this.deadline !== Infinity && this.state === 'running')
       this.deadline = Math.max(this.deadline, Math.min(ceiling, performance.now() + seconds * 1000))
   }
@@ -124,20 +128,20 @@ export class Entry implements RequestContext {
   /** Its deadline passed: the handler may find out and stop. */
   timeOut(): void {
     this.state = 'timed-out'
-    this.#controller?.abort(timeoutError(this))
+    this.controller?.abort(timeoutError(this))
   }
 
   /** Its handler threw where nobody caught it: whatever else works for it may stop. */
   fail(): void {
     this.state = 'failed'
-    this.#controller?.abort(handlerFailed())
+    this.controller?.abort(handlerFailed())
   }
 
   /** Its response is finished, or its client left. */
   end(): void {
     if (this.state === 'running' || this.state === 'queued') {
       this.state = 'over'
-      if (!this.res.writableFinished) this.#controller?.abort(clientLeft())
+      if (!this.res.writableFinished) this.controller?.abort(clientLeft())
     }
   }
 }

@@ -1,7 +1,7 @@
 // Every request of this worker, from its headers to the end of its response. Runs in every worker.
 // Owns the one hook on node's servers: `emit` of net.Server, which http, https and http2 servers all inherit.
 
-import type { AsyncLocalStorage } from 'node:async_hooks'
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type {
   Http2ServerRequest,
@@ -10,6 +10,7 @@ import type {
   ServerHttp2Stream,
 } from 'node:http2'
 import net from 'node:net'
+import { InFlight } from './in-flight.ts'
 import { ENTRY, type Entry, type Marked } from './request-entry.ts'
 import type { Servers } from './servers.ts'
 import { asRequest } from './stream-request.ts'
@@ -25,7 +26,7 @@ export interface RequestHooks {
   /** Its response is over: finished, or the client left. */
   ended(entry: Entry): void
   connected(server: net.Server, socket: net.Socket): void
-  disconnected(): void
+  disconnected(socket: net.Socket): void
   upgraded(socket: net.Socket): void
   listening(server: net.Server): void
   /** A server's 'error' event: most often it could not listen. */
@@ -33,7 +34,7 @@ export interface RequestHooks {
 }
 
 export class Requests {
-  readonly inFlight = new Set<Entry>()
+  readonly inFlight = new InFlight()
   /** While draining, responses say `Connection: close`, and HTTP/2 sessions say GOAWAY. */
   draining = false
   #stays: (socket: net.Socket) => boolean = () => false
@@ -45,6 +46,7 @@ export class Requests {
   /** For each connection with a pipeline: what ends its requests. */
   readonly #lines = new WeakMap<net.Socket, Set<Entry>>()
   #hooks!: RequestHooks
+  readonly #emit = net.Server.prototype.emit as Emit
 
   /** `context`: what tells running code its request; undefined without `requestContext`. */
   constructor(servers: Servers, keepAlive: boolean, context: AsyncLocalStorage<Entry> | undefined) {
@@ -76,13 +78,16 @@ export class Requests {
   /** Patches net.Server.prototype.emit. Call once, before the application loads. */
   hook(hooks: RequestHooks): void {
     this.#hooks = hooks
-    const emit = net.Server.prototype.emit
+    const emit = this.#emit
     const requests = this
     net.Server.prototype.emit = function (this: net.Server, event: string, a?: never, b?: never) {
       if (event === 'request' || CARRIES_REQUEST.has(event)) {
         const entry = requests.#begin(this, event, a, b)
         if (entry === null) return true
-        if (entry !== undefined) return requests.#pass(entry, emit, this, arguments)
+        if (entry !== undefined)
+          return arguments.length === 3
+            ? requests.#pass(entry, this, event)
+            : requests.#passAll(entry, this, arguments)
       } else requests.#other(this, event, a, b)
       return Reflect.apply(emit, this, arguments) as boolean
     } as never
@@ -128,29 +133,35 @@ export class Requests {
     entry.res.on('close', () => line.delete(entry))
   }
 
-  #pass(
-    entry: Entry,
-    emit: typeof net.Server.prototype.emit,
-    server: net.Server,
-    args: IArguments,
-  ): boolean {
-    if (entry.route?.concurrency === undefined) return this.#run(entry, emit, server, args)
-    this.#hooks.admit(entry, () => void this.#run(entry, emit, server, args))
+  /** The way of nearly all requests: `event` with the request and the response as its arguments. */
+  #pass(entry: Entry, server: net.Server, event: string): boolean {
+    if (entry.route?.concurrency !== undefined)
+      return this.#passAll(entry, server, [event, entry.req, entry.res])
+    const context = this.#context
+    const outer = this.passing
+    this.passing = entry
+    let passed: boolean
+    if (context === undefined) passed = call(this.#emit, server, event, entry)
+    else if (ENTERS && isBeingParsed(entry.req)) {
+      context.enterWith(entry)
+      passed = call(this.#emit, server, event, entry)
+    } else passed = context.run(entry, call, this.#emit, server, event, entry)
+    this.passing = outer // not when the application throws: see `passing`
+    return passed
+  }
+
+  #passAll(entry: Entry, server: net.Server, args: ArrayLike<unknown>): boolean {
+    if (entry.route?.concurrency === undefined) return this.#run(entry, server, args)
+    this.#hooks.admit(entry, () => void this.#run(entry, server, args))
     return true
   }
 
-  /** Not restored when the application throws: see `passing`. */
-  #run(
-    entry: Entry,
-    emit: typeof net.Server.prototype.emit,
-    server: net.Server,
-    args: IArguments,
-  ): boolean {
+  #run(entry: Entry, server: net.Server, args: ArrayLike<unknown>): boolean {
     const outer = this.passing
     this.passing = entry
     const passed = this.#context
-      ? this.#context.run(entry, Reflect.apply, emit, server, args as never)
-      : (Reflect.apply(emit, server, args as never) as boolean)
+      ? this.#context.run(entry, Reflect.apply, this.#emit, server, args)
+      : (Reflect.apply(this.#emit, server, args) as boolean)
     this.passing = outer
     return passed
   }
@@ -158,7 +169,8 @@ export class Requests {
   #other(server: net.Server, event: string, a: unknown, b: unknown): void {
     switch (event) {
       case 'connection':
-        this.#servers.track(a as net.Socket, this.#disconnected)
+        this.#servers.connected(a as net.Socket)
+        ;(a as net.Socket).on('close', this.#disconnected)
         return this.#hooks.connected(server, a as net.Socket)
       case 'listening':
         this.#servers.listening.add(server)
@@ -178,7 +190,12 @@ export class Requests {
     }
   }
 
-  readonly #disconnected = (): void => this.#hooks.disconnected()
+  /** One listener for all connections: see #closed. */
+  readonly #disconnected = ((requests) =>
+    function (this: net.Socket) {
+      requests.#servers.disconnected(this)
+      requests.#hooks.disconnected(this)
+    })(this)
 
   #session(session: Http2Session): void {
     this.#servers.sessions.add(session)
@@ -186,6 +203,21 @@ export class Requests {
     if (this.draining) session.close()
   }
 }
+
+type Emit = (this: net.Server, event: string, ...args: unknown[]) => boolean
+
+/** Without a rest parameter or an array: they would cost more than the call. */
+const call = (emit: Emit, server: net.Server, event: string, { req, res }: Entry): boolean =>
+  emit.call(server, event, req, res)
+
+/**
+ * Since Node 24 run() makes one Map for the request's context and another one to take it back. While node's parser calls us the
+ * second is for nothing, because node itself restores the context when that call is over.
+ */
+const ENTERS = !('_enable' in AsyncLocalStorage.prototype)
+
+const isBeingParsed = (req: Req): boolean =>
+  (req.socket as { parser?: { incoming?: unknown } | null }).parser?.incoming === req
 
 const CARRIES_REQUEST = new Set(['checkContinue', 'checkExpectation', 'stream'])
 

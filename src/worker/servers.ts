@@ -56,15 +56,15 @@ export class Servers {
   /** Connections so far. */
   accepted = 0
 
-  track(socket: net.Socket, onClose: () => void): void {
+  connected(socket: net.Socket): void {
     this.accepted++
     ;(socket as Born)[BORN_AT] = performance.now()
     this.sockets.add(socket)
-    socket.once('close', () => {
-      this.sockets.delete(socket)
-      this.upgraded.delete(socket)
-      onClose()
-    })
+  }
+
+  disconnected(socket: net.Socket): void {
+    this.sockets.delete(socket)
+    this.upgraded.delete(socket)
   }
 
   readonly #readBefore = new WeakMap<net.Socket, number>()

@@ -9,9 +9,11 @@ const PLACE = Symbol('nodicorn.place')
 
 /** A plain HTTP/1 connection: its slot, and its requests, several if they are pipelined. Only the first one owns the socket. */
 interface Place {
-  /** -1 when the board is full, and when the connection is closed. */
-  slot: number
-  readonly requests: Entry[]
+  /** -1 when the board is full. */
+  readonly slot: number
+  first: Entry | undefined
+  /** Made for the first pipeline. */
+  others: Entry[] | undefined
   /** What the board says there: clients often ask the same again, and to write it is a fifth of what tracking costs. */
   method: string
   url: string
@@ -47,19 +49,19 @@ export class Tracker {
   connected(server: net.Server, socket: Placed): void {
     if (!('keepAliveTimeout' in server) || 'setSecureContext' in server || socket.encrypted) return
     const slot = this.#board.take()
-    const place: Place = { slot, requests: [], method: '', url: '' }
-    socket[PLACE] = place
+    socket[PLACE] = { slot, first: undefined, others: undefined, method: '', url: '' }
     this.#board.set(slot, SLOT.fd, socket._handle?.fd ?? -1)
     this.#board.set(slot, SLOT.kind, KIND.plain)
     this.#board.setState(slot, STATE.idle)
-    socket.once('close', () => this.#leave(socket, place))
   }
 
   /** Its requests hear of the end later than we: by then the slot may be somebody else's. */
-  #leave(socket: Placed, { slot, requests }: Place): void {
-    for (const entry of requests) entry.slot = -1
+  disconnected(socket: Placed): void {
+    const place = socket[PLACE]
+    if (!place) return
+    forget(place)
     socket[PLACE] = undefined
-    this.#board.give(slot)
+    this.#board.give(place.slot)
   }
 
   upgraded(socket: Placed): void {
@@ -69,25 +71,21 @@ export class Tracker {
   began(entry: Entry): void {
     const place = (entry.req.socket as Placed | null)?.[PLACE]
     if (!place) return this.#showAlone(entry, this.#board.take())
-    if (place.requests.length > 0 && isAllSent(place, entry))
-      for (const sent of place.requests.splice(0)) sent.slot = -1
-    place.requests.push(entry)
-    if (place.requests.length === 1) this.#showAt(place, entry)
+    if (place.first && isAllSent(place, entry)) forget(place)
+    if (place.first) (place.others ??= []).push(entry)
+    else this.#showAt(place, (place.first = entry))
   }
 
   ended(entry: Entry): void {
     const place = (entry.req.socket as Placed | null)?.[PLACE]
     if (!place) return this.#board.give(entry.slot)
-    const { requests, slot } = place
-    const at = requests.indexOf(entry)
-    if (at < 0) return
-    if (requests.length > 1) requests.splice(at, 1)
-    else requests.pop()
+    if (place.first !== entry) return leaveLine(place, entry)
     entry.slot = -1
+    place.first = place.others?.shift()
+    if (place.first) return this.#showAt(place, place.first)
     // bytes still in our buffer belong to the response that ended: not ours to write after
-    if (requests.length === 0)
-      this.#board.setState(slot, entry.req.socket.writableLength > 0 ? STATE.begun : STATE.idle)
-    else if (at === 0) this.#showAt(place, requests[0]!)
+    const isUnsent = entry.req.socket.writableLength > 0
+    this.#board.setState(place.slot, isUnsent ? STATE.begun : STATE.idle)
   }
 
   /** Its deadline moved. */
@@ -130,5 +128,17 @@ const kindOf = ({ req }: Entry): number =>
   req.socket.writableLength > 0 ? KIND.opaque : KIND.plain
 
 /** In a pipeline, the responses before this one may be over although node has not said so yet. */
-const isAllSent = ({ requests }: Place, { req }: Entry): boolean =>
-  req.socket.writableLength === 0 && requests.every(({ res }) => res.writableEnded)
+const isAllSent = ({ first, others = [] }: Place, { req }: Entry): boolean =>
+  req.socket.writableLength === 0 && [first!, ...others].every(({ res }) => res.writableEnded)
+
+/** Whatever they do from now on is not to be seen on the board. */
+function forget(place: Place): void {
+  if (place.first) place.first.slot = -1
+  for (const entry of place.others ?? []) entry.slot = -1
+  place.first = place.others = undefined
+}
+
+function leaveLine({ others }: Place, entry: Entry): void {
+  const at = others?.indexOf(entry) ?? -1
+  if (at >= 0) others!.splice(at, 1)
+}
