@@ -6,3 +6,6 @@ export const fs = process.getBuiltinModule('node:fs')
 export const util = process.getBuiltinModule('node:util')
 /** A function, because loading it at all costs 4 ms: an application that never serves HTTP need not pay. */
 export const http = (): typeof import('node:http') => process.getBuiltinModule('node:http')
+/** A function, because watchdogs need it only when a worker is blocked, and it is memory in each of them. */
+export const inspector = (): typeof import('node:inspector') =>
+  process.getBuiltinModule('node:inspector')

@@ -1,9 +1,9 @@
 // Stops the JavaScript of one request and nothing else: its worker lives, answers it and lets the others finish.
 // Runs in the watchdog thread, on a main thread that is blocked, only with `blocked: 'interrupt'`.
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import { HEAD, type Scoreboard } from '../scoreboard.ts'
 import { MainThread, isInspectors, type Look, type Stand } from './main-thread.ts'
+import { sleep } from './sleep.ts'
 import type { Sight } from './trap.ts'
 
 /** All of an attempt, ms. */

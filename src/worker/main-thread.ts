@@ -1,9 +1,10 @@
 // The main thread as a debugger sees it: made to stand still, looked at, let go. Runs in the watchdog thread, only with
 // `blocked: 'interrupt'`. The inspector opens no port for that, and costs nothing before and after.
 
-import { Session, type Debugger } from 'node:inspector'
-import { setTimeout as sleep } from 'node:timers/promises'
+import type { Debugger } from 'node:inspector'
+import { inspector } from '../builtin.ts'
 import { CLEAR_EXPRESSION, SIGHT_EXPRESSION, STACK_EXPRESSION, withoutOwn } from './trap.ts'
+import { sleep } from './sleep.ts'
 import type { Sight } from './trap.ts'
 
 export type Halt = 'pause' | 'stepInto' | 'stepOut'
@@ -37,7 +38,7 @@ const isApplications = (url: string): boolean =>
   url !== '' && !url.startsWith('node:') && !url.startsWith(HERE)
 
 export class MainThread {
-  readonly #session = new Session()
+  readonly #session = new (inspector().Session)()
   readonly #urls = new Map<string, string>()
 
   constructor() {

@@ -2,13 +2,13 @@
 // clients, tells the master, ends the process; or, if asked to, stops the culprit's code alone. Runs in a worker thread of every
 // worker, started by watchdog-host.ts.
 
-import { Session, type Debugger } from 'node:inspector'
-import { setTimeout as sleep } from 'node:timers/promises'
+import type { Debugger, Session } from 'node:inspector'
 import { parentPort, workerData } from 'node:worker_threads'
-import { fs } from '../builtin.ts'
+import { fs, inspector } from '../builtin.ts'
 import { HEAD, INTERRUPTED, STATE, Scoreboard, msBetween, type SlotView } from '../scoreboard.ts'
 import { interrupt, testPause, type Verdict } from './interrupt.ts'
 import { answerAll, type Outcome } from './last-answers.ts'
+import { sleep } from './sleep.ts'
 import { TRAP, namesApplication, readSight, readStack, trapExpression } from './trap.ts'
 import {
   WATCHDOG_PIPE,
@@ -27,8 +27,9 @@ export interface WatchdogData {
   readonly interrupts: boolean
 }
 
-/** How often it looks, ms. */
+/** How often it looks, ms; without connections there is nobody to answer in time. */
 const LOOK_MS = 100
+const LOOK_IDLE_MS = 250
 /** So long must the loop stand still before anything is concluded from it, ms. */
 const STALE_MS = 500
 /** The main thread's own sweep gets this long past a deadline, ms. */
@@ -91,7 +92,7 @@ function look(): void {
   else next()
 }
 
-const next = (): void => void setTimeout(look, LOOK_MS)
+const next = (): void => void setTimeout(look, board.head(HEAD.used) > 0 ? LOOK_MS : LOOK_IDLE_MS)
 
 /** The main thread's clock, reckoned on from its last beat. */
 const mainClock = (stale: number): number => board.head(HEAD.now) + stale
@@ -108,7 +109,7 @@ const isLate = (slot: SlotView, clock: number): boolean =>
   msBetween(slot.deadline, clock) >= 0
 
 async function end(reason: PostMortem['reason']): Promise<void> {
-  const session = new Session()
+  const session = new (inspector().Session)()
   session.connectToMainThread()
   // what may be interrupted is left alone by our debugger, for interrupt.ts has one of its own
   let inJavaScript = await trapMain(session, power === 'proved' ? 'sampling' : 'stepping')
