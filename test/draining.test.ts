@@ -90,9 +90,9 @@ class Http2Client {
 describe('reloads', { concurrent: true }, () => {
   test('cost HTTP/2 clients over TLS a new session each, and no request', async (t) => {
     const options = secure(t, 'http2.createSecureServer')
-    const server = await startServer(t, 'app.js', '--workers', '2', '--drain-idle', '1', options)
-    const clients = [0, 0, 0, 2, 2, 20, 20].map((think) => new Http2Client(t, server.url, think))
-    for (let round = 0; round < 4; round++) {
+    const server = await startServer(t, 'app.js', '--workers', '2', '--drain-idle', '5', options)
+    const clients = [0, 0, 2, 2, 20].map((think) => new Http2Client(t, server.url, think))
+    for (let round = 0; round < 3; round++) {
       const before = clients.map(({ answers }) => answers)
       await until('all are served', () => clients.every((c, n) => c.answers > before[n]! + 2))
       await reload(server)
@@ -106,7 +106,7 @@ describe('reloads', { concurrent: true }, () => {
 
   test('cost TLS clients a new connection, and no request', async (t) => {
     const options = secure(t, 'https.createServer')
-    const server = await startServer(t, 'app.js', '--workers', '2', '--drain-idle', '1', options)
+    const server = await startServer(t, 'app.js', '--workers', '2', '--drain-idle', '5', options)
     const load = startLoad(t, server.url, { keepAlive: 6, newConnections: 3 })
     for (let round = 0; round < 3; round++) {
       await load.everyoneServed()
@@ -143,7 +143,7 @@ describe('reloads', { concurrent: true }, () => {
 })
 
 describe('a stop', { concurrent: true }, () => {
-  for (const create of ['https.createServer', 'http2.createSecureServer', 'http.createServer'])
+  for (const create of ['https.createServer', 'http.createServer'])
     test(`lets a big response of ${create} be sent whole, however slowly it is read`, async (t) => {
       const isPlain = create === 'http.createServer'
       const app = isPlain ? 'hello.js' : 'app.js'
@@ -155,7 +155,7 @@ describe('a stop', { concurrent: true }, () => {
       let [received, end] = [0, '']
       socket.on('error', (error) => (end = String(error)))
       socket.on('end', () => (end ||= 'FIN'))
-      socket.write('GET /big?mb=32 HTTP/1.1\r\nHost: a\r\n\r\n')
+      socket.write('GET /big?mb=16 HTTP/1.1\r\nHost: a\r\n\r\n')
       socket.once('data', () => socket.pause())
       socket.on('data', (chunk) => (received += chunk.length))
       await until('it has begun', () => received > 0)
@@ -165,7 +165,7 @@ describe('a stop', { concurrent: true }, () => {
       socket.resume()
       await until('it is over', () => end)
       expect(end).toBe('FIN')
-      expect(received).toBeGreaterThan(32 * 1024 ** 2)
+      expect(received).toBeGreaterThan(16 * 1024 ** 2)
       expect(await server.exit()).toMatchObject({ code: 0 })
     })
 })
@@ -198,7 +198,7 @@ describe('a stop waits no longer than --drain-idle', { concurrent: true }, () =>
       server.signal('SIGTERM')
       const exit = await server.exit()
       expect(exit.code).toBe(0)
-      expect(exit.ms).toBeLessThan(5_000)
+      expect(exit.ms, 'not --graceful-timeout').toBeLessThan(15_000)
       await until('all have had their end', () => ends.length === all.length)
       expect(ends).toEqual(all.map(() => 'FIN'))
     })

@@ -20,20 +20,20 @@ const binds: Record<string, (t: Teardown) => string> = {
 const cases = [
   { transport: 'TCP', way: 'with hand-over', flags: [] },
   { transport: 'a unix socket', way: 'with hand-over', flags: [] },
-  { transport: 'TCP', way: 'without hand-over', flags: ['--no-handover'] },
+  { transport: 'TCP', way: 'without hand-over', flags: ['--no-handover', '--drain-idle', '5'] },
 ]
 
 describe.skipIf(version === undefined)('behind nginx', { concurrent: true }, () => {
   for (const { transport, way, flags } of cases)
     test(`over ${transport}, ${way}, three reloads and two recycled workers cost no request`, async (t) => {
       const bind = binds[transport]!(t)
-      const recycle = ['--max-requests', '600']
+      const recycle = ['--max-requests', '150']
       const all = ['--workers', '2', ...recycle, ...flags]
       const server = await startServer(t, 'hello-export.js', ...all, { bind })
       const nginx = await startNginx(t, server.url)
-      const plain = startLoad(t, nginx.url, { keepAlive: 8, newConnections: 2 })
+      const plain = startLoad(t, nginx.url, { keepAlive: 4, newConnections: 1, pause: 8 })
       const bodies = startLoad(t, nginx.url, {
-        keepAlive: 4,
+        keepAlive: 2,
         newConnections: 0,
         path: '/echo',
         body: 'x'.repeat(16_384),
@@ -54,5 +54,5 @@ describe.skipIf(version === undefined)('behind nginx', { concurrent: true }, () 
       await Promise.all([plain.everyoneServed(), bodies.everyoneServed()])
       await Promise.all([plain.stop(), bodies.stop()])
       expect([...plain.failures, ...bodies.failures], nginx.errors()).toEqual([])
-    })
+    }, 120_000)
 })

@@ -285,8 +285,9 @@ describe.concurrent('SIGTERM', () => {
     expect(exit.ms).toBeLessThan(4_000)
   })
 
-  test('ends event streams cleanly and closes upgraded connections, after --drain-idle', async (t) => {
-    const server = await startServer(t, 'streams.js', '--drain-idle', '0.3')
+  test('ends event streams cleanly after --drain-idle, upgraded connections after --drain-upgraded', async (t) => {
+    const patience = ['--drain-idle', '0.3', '--drain-upgraded', '0.6']
+    const server = await startServer(t, 'streams.js', ...patience)
     const events = await RawClient.connect(server.url)
     events.send('GET /events HTTP/1.1\r\nHost: a\r\n\r\n')
     await events.receives(/data: tick/)

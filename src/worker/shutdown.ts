@@ -5,8 +5,8 @@ import type { Thrown } from '../hook-runner.ts'
 
 type Listener = () => unknown
 
-/** So long after a stop has become a quick one nobody waits for them any more, ms; the master kills after 2 s. */
-const QUICK_MS = 1_000
+/** So long after a stop has become a quick one nobody waits for them any more, ms. */
+const QUICK_MS = 500
 
 export class Shutdown {
   #state: 'serving' | 'leaving' | 'abandoned' = 'serving'
@@ -31,7 +31,7 @@ export class Shutdown {
     for (const listener of this.#listeners) this.#run(listener)
   }
 
-  /** Resolves when all of them have ended, or a second after hurry(). */
+  /** Resolves when all of them have ended, or soon after hurry(). */
   async settled(): Promise<void> {
     if (this.#state === 'abandoned') return
     const abandoned = new Promise<void>((resolve) => (this.#abandon = resolve))
