@@ -55,7 +55,7 @@ describe.each(['owned', 'cluster'])('SIGTERM (sockets: %s)', { concurrent: true 
   test('answers the whole of a pipeline, and what comes in it meanwhile', async (t) => {
     const server = await startServer(t, 'hello.js', ...flags)
     const client = await RawClient.connect(server.url)
-    client.send(get('/slow?ms=1000') + get('/') + get('/slow?ms=300'))
+    client.send(get('/slow?ms=2500') + get('/') + get('/slow?ms=2000'))
     await inFlight(server, 2)
     server.signal('SIGTERM')
     await server.log(/^Worker exiting/)
