@@ -1,5 +1,5 @@
-// For applications: what a handler may know and ask of its request. A door (`nodicorn/app`); without a supervisor around it,
-// in tests or under plain node, everything answers as if there were no deadline.
+// For applications: what a handler may know and ask of its request, and the app of its worker. A door (`nodicorn/app`);
+// without a supervisor around it, in tests or under plain node, everything answers as if there were no deadline.
 
 import { runtime } from './worker/context.ts'
 
@@ -40,3 +40,15 @@ export const notReady = (): void => runtime()?.notReady()
 
 /** Ends what notReady(), or the setting `waitReady`, began. */
 export const ready = (): void => runtime()?.ready()
+
+/**
+ * Has `listener` called when this worker begins to leave: at a stop, a reload or a recycle, before anything is closed. It may say
+ * goodbye over connections that would stay open. If it returns a promise, the worker ends only when that is settled, for as long as
+ * `gracefulTimeout` lasts. What it throws is logged and harms nothing. It may be called several times; one that comes late, when the
+ * worker leaves already, is called at once. Throws a TypeError if it is no function.
+ */
+export const onShutdown = (listener: () => unknown): void => {
+  if (typeof listener !== 'function')
+    throw new TypeError(`onShutdown(${String(listener)}): it must be a function`)
+  runtime()?.onShutdown(listener)
+}

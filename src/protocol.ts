@@ -30,6 +30,7 @@ export type WorkerSettings = Pick<
   | 'routes'
   | 'gracefulTimeout'
   | 'drainIdle'
+  | 'drainUpgraded'
   | 'handover'
   | 'rebalance'
   | 'keepAlive'
@@ -96,6 +97,16 @@ export interface ListeningAddress {
 }
 
 export type DrainMode = 'graceful' | 'quick'
+
+export interface DrainOrder {
+  readonly mode: DrainMode
+  /** How long an idle keep-alive connection is given to speak once more before it is closed. */
+  readonly idleSeconds: number
+  /** How long upgraded connections may stay open. */
+  readonly upgradedSeconds: number
+  /** Others stay, who may take its connections. */
+  readonly handover: boolean
+}
 
 /** Which request a message is about. */
 export interface Named {
@@ -185,7 +196,7 @@ export interface Connection {
 
 export type ToWorker =
   | { type: 'socket'; seq: number; errno: number }
-  | { type: 'drain'; mode: DrainMode; idleSeconds: number; handover: boolean }
+  | ({ type: 'drain' } & DrainOrder)
   | ({ type: 'take' } & Connection)
   | { type: 'sent'; seq: number }
   | { type: 'given'; seq: number; taken: boolean }
@@ -210,7 +221,7 @@ export type ToMaster =
   | ({ type: 'slow'; seconds: number; timeout: number } & Named)
   | ({ type: 'uncaught' } & UncaughtFacts)
   | { type: 'notice'; text: string }
-  | ({ type: 'hook-failed'; hook: HookName; omitted?: number } & Thrown)
+  | ({ type: 'hook-failed'; hook: HookName | 'onShutdown'; omitted?: number } & Thrown)
   /** Comes by the watchdog's pipe. */
   | Interruption
 

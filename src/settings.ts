@@ -214,6 +214,12 @@ export const settings = {
     group: 'Timeouts',
     help: 'How long an idle keep-alive connection may still send a request to a worker that is stopping, in seconds, before it is closed. 0 closes it at once and can cost a client its request.',
   },
+  drainUpgraded: {
+    ...kinds.seconds(),
+    default: 5,
+    group: 'Timeouts',
+    help: 'How long WebSockets and other upgraded connections may stay open to a worker that is stopping, in seconds, before they are ended. The app is told at the beginning (onShutdown of nodicorn/app) and can close them itself.',
+  },
   preStopDelay: {
     ...kinds.seconds(),
     default: 0,

@@ -71,7 +71,16 @@ describe('the time that a client takes to send its body', { concurrent: true }, 
 })
 
 test('an echo over an upgraded connection and server-sent events live through ten timeouts of others', async (t) => {
-  const flags = ['--timeout', '0.3', '--alert-timeouts', '0 in 1s', '--drain-idle', '0.1']
+  const flags = [
+    '--timeout',
+    '0.3',
+    '--alert-timeouts',
+    '0 in 1s',
+    '--drain-idle',
+    '0.1',
+    '--drain-upgraded',
+    '0.1',
+  ]
   const server = await startServer(t, 'streams.js', ...flags)
   wantTimeouts(server)
   const events = await RawClient.connect(server.url)

@@ -187,7 +187,7 @@ describe('a reload', { concurrent: true }, () => {
   })
 
   test('leaves upgraded connections where they are', async (t) => {
-    const server = await startServer(t, 'streams.js', '--drain-idle', '20')
+    const server = await startServer(t, 'streams.js', '--drain-upgraded', '20')
     const upgraded = await RawClient.connect(server.url)
     upgraded.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n')
     await upgraded.receives(/101 Switching/)

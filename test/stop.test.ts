@@ -55,7 +55,7 @@ describe.each(['owned', 'cluster'])('SIGTERM (sockets: %s)', { concurrent: true 
   test('answers the whole of a pipeline, and what comes in it meanwhile', async (t) => {
     const server = await startServer(t, 'hello.js', ...flags)
     const client = await RawClient.connect(server.url)
-    client.send(get('/slow?ms=1000') + get('/') + get('/slow?ms=300'))
+    client.send(get('/slow?ms=2500') + get('/') + get('/slow?ms=2000'))
     await inFlight(server, 2)
     server.signal('SIGTERM')
     await server.log(/^Worker exiting/)
@@ -285,8 +285,9 @@ describe.concurrent('SIGTERM', () => {
     expect(exit.ms).toBeLessThan(4_000)
   })
 
-  test('ends event streams cleanly and closes upgraded connections, after --drain-idle', async (t) => {
-    const server = await startServer(t, 'streams.js', '--drain-idle', '0.3')
+  test('ends event streams cleanly after --drain-idle, upgraded connections after --drain-upgraded', async (t) => {
+    const patience = ['--drain-idle', '0.3', '--drain-upgraded', '0.6']
+    const server = await startServer(t, 'streams.js', ...patience)
     const events = await RawClient.connect(server.url)
     events.send('GET /events HTTP/1.1\r\nHost: a\r\n\r\n')
     await events.receives(/data: tick/)

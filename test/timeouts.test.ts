@@ -68,7 +68,8 @@ describe('--timeout', { concurrent: true }, () => {
   })
 
   test('exempts server-sent events and upgraded connections', async (t) => {
-    const server = await startServer(t, 'streams.js', '--timeout', '0.3', '--drain-idle', '0.1')
+    const patience = ['--drain-idle', '0.1', '--drain-upgraded', '0.1']
+    const server = await startServer(t, 'streams.js', '--timeout', '0.3', ...patience)
     const events = await RawClient.connect(server.url)
     events.send('GET /events HTTP/1.1\r\nHost: a\r\n\r\n')
     await events.receives(/(data: tick[^]*){8}/)

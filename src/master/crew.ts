@@ -33,7 +33,10 @@ const FIRST_DIGEST_MS = 1_000
 const OVERTIME_MS = 2_000
 
 type Times = RecycleSettings &
-  Pick<Settings, 'bootTimeout' | 'gracefulTimeout' | 'drainIdle' | 'timeout' | 'stallTimeout'>
+  Pick<
+    Settings,
+    'bootTimeout' | 'gracefulTimeout' | 'drainIdle' | 'drainUpgraded' | 'timeout' | 'stallTimeout'
+  >
 
 const RECYCLED = [
   'max-requests',
@@ -137,6 +140,7 @@ export class Crew {
         type: 'drain',
         mode,
         idleSeconds: times.drainIdle,
+        upgradedSeconds: times.drainUpgraded,
         handover: reason !== 'stop', // at a stop nobody stays to take anything
       })
   }
@@ -161,7 +165,13 @@ export class Crew {
   /** A drain, begun or not, becomes a quick one. */
   hurry(worker: WorkerHandle): void {
     worker.deadline = Math.min(worker.deadline, performance.now() + LEAVE_QUICK_SECONDS * 1000)
-    worker.tell({ type: 'drain', mode: 'quick', idleSeconds: 0, handover: false })
+    worker.tell({
+      type: 'drain',
+      mode: 'quick',
+      idleSeconds: 0,
+      upgradedSeconds: 0,
+      handover: false,
+    })
   }
 
   hurryAll(): void {

@@ -23,6 +23,7 @@ const WORKER_SETTINGS = [
   'routes',
   'gracefulTimeout',
   'drainIdle',
+  'drainUpgraded',
   'handover',
   'rebalance',
   'keepAlive',

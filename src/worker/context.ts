@@ -12,6 +12,8 @@ export interface Runtime {
   /** This worker is to get no clients until ready(). */
   readonly notReady: () => void
   readonly ready: () => void
+  /** Called when this worker begins to leave. */
+  readonly onShutdown: (listener: () => unknown) => void
 }
 
 /** A request in flight, as its handler sees it. */

@@ -5,11 +5,13 @@ import cluster from 'node:cluster'
 import net from 'node:net'
 import type { Channel } from './channel.ts'
 import { isExempt } from './deadlines.ts'
+import { endStream, endUpgraded } from './farewell.ts'
 import type { HookSlot } from './hook-slot.ts'
-import type { DrainMode } from '../protocol.ts'
+import type { DrainMode, DrainOrder, WorkerSettings } from '../protocol.ts'
 import type { Handover } from './handover.ts'
 import type { Requests } from './requests.ts'
 import type { Servers } from './servers.ts'
+import type { Shutdown } from './shutdown.ts'
 
 /** How often a draining worker looks whether it is done, ms. */
 const LOOK_MS = 20
@@ -28,13 +30,7 @@ const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const
 type StopSignal = (typeof SIGNALS)[number]
 type Emit = (event: string, ...args: unknown[]) => boolean
 
-export interface DrainOrder {
-  readonly mode: DrainMode
-  /** How long an idle keep-alive connection is given to speak once more before it is closed. */
-  readonly idleSeconds: number
-  /** Others stay, who may take its connections. */
-  readonly handover: boolean
-}
+type Patience = Pick<WorkerSettings, 'drainIdle' | 'drainUpgraded'>
 
 export interface DrainParts {
   readonly servers: Servers
@@ -42,14 +38,16 @@ export interface DrainParts {
   readonly channel: Channel
   readonly handover: Handover
   readonly hooks: HookSlot
+  readonly shutdown: Shutdown
 }
 
 export class Drain {
   #state: 'serving' | 'draining' | 'cleaning-up' | 'disconnecting' = 'serving'
   #mode: DrainMode = 'graceful'
   #signal: StopSignal = 'SIGTERM'
-  #patience = 0
+  #patience = { idle: 0, upgraded: 0 }
   #idleUntil = Infinity
+  #upgradedUntil = Infinity
   #beganAt = 0
   #queueEnd = 0
   #looking: NodeJS.Timeout | undefined
@@ -74,14 +72,19 @@ export class Drain {
    * handlers usually call process.exit(), which would cut requests in flight. Call before the application loads:
    * node binds process.emit when the first listener of a signal is added.
    */
-  catchSignals(idleSeconds: number): void {
+  catchSignals({ drainIdle, drainUpgraded }: Patience): void {
     const emit = this.#emit
     process.emit = ((event: string, ...args: unknown[]) => {
       if (this.#state === 'serving' && isStopSignal(event)) {
         this.#signal = event
         this.#parts.channel.tell({ type: 'retire', reason: 'signal' })
         const mode = event === 'SIGTERM' ? 'graceful' : 'quick'
-        this.start({ mode, idleSeconds, handover: mode === 'graceful' })
+        this.start({
+          mode,
+          idleSeconds: drainIdle,
+          upgradedSeconds: drainUpgraded,
+          handover: mode === 'graceful',
+        })
         return true
       }
       return emit(event, ...args)
@@ -96,7 +99,7 @@ export class Drain {
       cluster.worker!.exitedAfterDisconnect = true // or node:cluster exits this very moment
       process.on('exit', killGroup)
       setTimeout(() => process.exit(), ORPHAN_MS)
-      this.start({ mode: 'quick', idleSeconds: 0, handover: false })
+      this.start({ mode: 'quick', idleSeconds: 0, upgradedSeconds: 0, handover: false })
     })
   }
 
@@ -113,8 +116,10 @@ export class Drain {
     this.#state = 'draining'
     if (order.mode === 'quick') this.#hurry()
     this.#beganAt = performance.now()
-    this.#patience = order.idleSeconds * 1000
-    const { servers, requests, channel, handover } = this.#parts
+    this.#patience = { idle: order.idleSeconds * 1000, upgraded: order.upgradedSeconds * 1000 }
+    const { servers, requests, channel, handover, shutdown } = this.#parts
+    for (const server of servers.listening) keepOpen(server)
+    shutdown.begin()
     const begin = (): void => {
       requests.drain((socket) => handover.moves(socket))
       this.#queueEnd = servers.accepted + QUEUE.connections
@@ -134,6 +139,7 @@ export class Drain {
     if (this.#mode === 'quick') return
     this.#mode = 'quick'
     this.#parts.handover.end()
+    this.#parts.shutdown.hurry()
     this.#parts.hooks.workerInt?.()
   }
 
@@ -150,9 +156,10 @@ export class Drain {
   #leavePool(): void {
     const { servers } = this.#parts
     // from here on: whoever was let in last has the whole time to say something
-    this.#idleUntil = performance.now() + this.#patience
+    const now = performance.now()
+    this.#idleUntil = now + this.#patience.idle
+    this.#upgradedUntil = now + this.#patience.upgraded
     for (const server of servers.listening) leave(server)
-    for (const session of servers.sessions) session.close()
     // in the check phase, after the poll: what a client said while the loop was busy has been read by then
     this.#looking = setInterval(() => setImmediate(() => this.#look()), LOOK_MS)
     this.#look()
@@ -164,8 +171,10 @@ export class Drain {
     const now = performance.now()
     handover.look()
     this.#tellDeadline(now)
-    if (this.#mode === 'quick' && now > this.#beganAt + QUICK_MS) servers.closeAll()
-    else if (this.#mode === 'quick' || now >= this.#idleUntil) this.#closeIdle()
+    const isQuick = this.#mode === 'quick'
+    if (isQuick || now >= this.#upgradedUntil) this.#endUpgraded()
+    if (isQuick && now > this.#beganAt + QUICK_MS) servers.closeAll()
+    else if (isQuick || now >= this.#idleUntil) this.#closeIdle()
     if (requests.inFlight.size === 0 && servers.sockets.size === 0 && handover.isQuiet)
       this.#finish()
   }
@@ -182,10 +191,17 @@ export class Drain {
 
   #closeIdle(): void {
     const { servers, requests, handover } = this.#parts
-    if (handover.isGiving) servers.closeOtherIdle((socket) => handover.moves(socket))
-    else servers.closeIdle()
-    for (const { res } of requests.inFlight) if (isExempt(res)) res.end()
-    for (const socket of servers.upgraded) socket.destroySoon()
+    servers.closeIdle((socket) => handover.moves(socket))
+    for (const session of servers.sessions) session.close()
+    for (const entry of requests.inFlight)
+      if (isExempt(entry.res) && !entry.res.writableEnded)
+        endStream(entry, handover.moves(entry.req.socket as net.Socket))
+  }
+
+  #endUpgraded(): void {
+    const { upgraded } = this.#parts.servers
+    for (const socket of upgraded) endUpgraded(socket)
+    upgraded.clear()
   }
 
   #finish(): void {
@@ -196,6 +212,7 @@ export class Drain {
 
   /** The application's own handlers first; they may well exit by themselves. */
   async #cleanUp(): Promise<void> {
+    await this.#parts.shutdown.settled() // the master knows when that has taken too long
     const limit = new Promise((resolve) => setTimeout(resolve, CLEAN_UP_MS).unref())
     const cleanUps = this.#cleanUps.map(async (cleanUp) => cleanUp())
     const workerExit = this.#parts.hooks.workerExit?.(this.#mode)
@@ -221,9 +238,14 @@ export class Drain {
 const isStopSignal = (event: string): event is StopSignal =>
   SIGNALS.some((signal) => signal === event)
 
-/** Stops accepting but keeps the connections, which http's own close() would cut when idle. Calling close() again stays harmless. */
+/** Stops accepting but keeps the connections, which http's own close() would cut when idle. */
 function leave(server: net.Server): void {
   net.Server.prototype.close.call(server)
+  keepOpen(server)
+}
+
+/** An application that closes its server while its worker leaves would close what others still need. */
+function keepOpen(server: net.Server): void {
   server.close = function (done?: (error?: Error) => void) {
     if (done) setImmediate(done)
     return server

@@ -20,6 +20,7 @@ import { forgiveOwnAborts } from './own-aborts.ts'
 import { Readiness } from './readiness.ts'
 import { Requests } from './requests.ts'
 import { Servers } from './servers.ts'
+import { Shutdown } from './shutdown.ts'
 import { Uncaught } from './uncaught.ts'
 import { startWatchdog } from './watchdog-host.ts'
 
@@ -36,11 +37,14 @@ function boot(init: WorkerInit): void {
   const requests = new Requests(servers, keepAlive > 0, requestContext ? storage : undefined)
   const board = new Scoreboard()
   const handover = new Handover(servers, channel, init.settings)
-  const drain = new Drain({ servers, requests, channel, handover, hooks })
+  const shutdown = new Shutdown((thrown) =>
+    channel.tell({ type: 'hook-failed', hook: 'onShutdown', ...thrown }),
+  )
+  const drain = new Drain({ servers, requests, channel, handover, hooks, shutdown })
   channel.onMessage = (message, handle) =>
     message.type === 'drain' ? drain.start(message) : handover.hear(message, handle)
   drain.watchMaster()
-  drain.catchSignals(init.settings.drainIdle)
+  drain.catchSignals(init.settings)
   const uncaught = new Uncaught(channel, requests)
   const interrupts = new Interrupts(init.settings, channel)
   const readiness = new Readiness(init, channel, () => {
@@ -49,7 +53,17 @@ function boot(init: WorkerInit): void {
     setImmediate(() => hooks.postWorkerInit?.())
   })
   requests.hook(
-    requestHooks(init, { channel, servers, requests, drain, handover, readiness, board, hooks }),
+    requestHooks(init, {
+      channel,
+      servers,
+      requests,
+      drain,
+      handover,
+      readiness,
+      shutdown,
+      board,
+      hooks,
+    }),
   )
   forgiveOwnAborts()
   if (requestContext && abortFetch) followRequests()

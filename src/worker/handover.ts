@@ -96,11 +96,6 @@ export class Handover {
     this.changed() // from none to none: so the master knows whom it can give some
   }
 
-  /** All that can move does. */
-  get isGiving(): boolean {
-    return this.#state === 'leaving'
-  }
-
   /** Nothing is on its way. */
   get isQuiet(): boolean {
     return this.#given.size === 0

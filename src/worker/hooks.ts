@@ -21,6 +21,7 @@ import { Entry } from './request-entry.ts'
 import type { Req, RequestHooks, Requests, Res } from './requests.ts'
 import { stampTimeout } from './sent-headers.ts'
 import type { Servers } from './servers.ts'
+import type { Shutdown } from './shutdown.ts'
 import { Tracker } from './tracker.ts'
 import { Turnstile } from './turnstile.ts'
 
@@ -31,6 +32,7 @@ export interface Parts {
   readonly drain: Drain
   readonly handover: Handover
   readonly readiness: Readiness
+  readonly shutdown: Shutdown
   readonly board: Scoreboard
   readonly hooks: HookSlot
 }
@@ -46,7 +48,7 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
   const pool = usesPool(init) ? new Pool(servers, channel, settings) : undefined
   const count = counter(settings, parts)
   tracker.hookResponses()
-  offerContext(tracker, readiness, settings.timeoutCeiling)
+  offerContext(tracker, parts, settings.timeoutCeiling)
   return {
     begin(req, res) {
       const route = router.isEmpty ? undefined : router.match(req.method ?? '', req.url ?? '')
@@ -93,11 +95,12 @@ function listens({ drain, handover, readiness }: Parts, server: net.Server): voi
 }
 
 /** For `nodicorn/app`. */
-const offerContext = (tracker: Tracker, readiness: Readiness, ceiling: number): void =>
+const offerContext = (tracker: Tracker, { readiness, shutdown }: Parts, ceiling: number): void =>
   offerRuntime({
     current: () => storage.getStore(),
     notReady: () => readiness.notReady(),
     ready: () => readiness.ready(),
+    onShutdown: (listener) => shutdown.add(listener),
     extend(seconds) {
       const entry = storage.getStore()
       if (!entry) return

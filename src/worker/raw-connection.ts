@@ -24,7 +24,8 @@ type Inner = net.Socket & {
   _server: Counted | null
   server?: http.Server
   parser?: object | null
-  _httpMessage?: { readonly finished: boolean } | null
+  /** Until it has been sent whole. */
+  _httpMessage?: object | null
   _paused?: boolean
 }
 interface ConnectionsList {
@@ -39,16 +40,25 @@ export interface Detached {
 
 let listSymbol: symbol | undefined
 
-/** Connections without a request half read or unanswered, as node's parser knows them; throws if this node keeps no list. */
-export function idleSockets(server: http.Server): net.Socket[] {
+function listOf(server: http.Server): ConnectionsList | undefined {
   listSymbol ??= Object.getOwnPropertySymbols(server).find(
     ({ description }) => description === 'http.server.connections',
   )
-  const list = Reflect.get(server, listSymbol ?? '') as ConnectionsList | undefined
+  return Reflect.get(server, listSymbol ?? '') as ConnectionsList | undefined
+}
+
+export const keepsList = (server: http.Server): boolean => listOf(server) !== undefined
+
+/**
+ * Connections without a request half read or unanswered, as node's parser knows them; throws if this node keeps no list.
+ * To node's own closeIdleConnections() a response that has been ended is one that has been sent, and it cuts it off.
+ */
+export function idleSockets(server: http.Server): net.Socket[] {
+  const list = listOf(server)
   if (!list) throw new Error('http.Server keeps no list of its connections')
   return list.idle().flatMap(({ socket }) => {
     const response = (socket as Inner | null)?._httpMessage
-    return socket && (!response || response.finished) ? [socket] : []
+    return socket && !response ? [socket] : []
   })
 }
 

@@ -5,8 +5,8 @@ import type net from 'node:net'
 import type { Req, Res } from './requests.ts'
 import { TIMEOUT_HEADER } from './sent-headers.ts'
 
-/** How long a refused client may go on sending before its connection is cut, ms. */
-const LINGER_MS = 2_000
+/** How long a client may go on sending after our FIN before its connection is cut, ms. */
+export const LINGER_MS = 2_000
 
 /** Sends `status` with `body` and ends the connection. The response must not have begun. `more`: headers beside or instead of ours. */
 export function answer(
@@ -46,7 +46,7 @@ const INTERNAL_ERROR = 2
  * A close with unread bytes in the kernel is a reset, which can overtake the answer: so half-close, read on for a while, then close.
  * (nginx calls this lingering_close.)
  */
-function linger(socket: net.Socket): void {
+export function linger(socket: net.Socket): void {
   socket.destroySoon = function () {
     this.end()
     this.resume()

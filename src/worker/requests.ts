@@ -11,7 +11,9 @@ import type {
 } from 'node:http2'
 import net from 'node:net'
 import { InFlight } from './in-flight.ts'
+import type { TLSSocket } from 'node:tls'
 import { ENTRY, type Entry, type Marked } from './request-entry.ts'
+import { linger } from './refuse.ts'
 import type { Servers } from './servers.ts'
 import { asRequest } from './stream-request.ts'
 
@@ -62,11 +64,11 @@ export class Requests {
     // of a pipeline only the last one: what is behind a `Connection: close` would never be answered
     const last = new Map([...this.inFlight].map((entry) => [entry.req.socket ?? entry.res, entry]))
     for (const { req, res } of last.values())
-      if (!res.headersSent && this.#isLast(req)) sayGoodbye(res, true)
+      if ((!res.headersSent || isHttp2(req)) && this.#isLast(req)) sayGoodbye(req, res, true)
   }
 
   #isLast(req: Req): boolean {
-    return this.draining && !(req.httpVersionMajor < 2 && this.#stays(req.socket as net.Socket))
+    return this.draining && (isHttp2(req) || !this.#stays(req.socket as net.Socket))
   }
 
   /** While draining, a pipeline went on. */
@@ -103,7 +105,7 @@ export class Requests {
     const res = b as Marked
     if (this.draining && this.#keepAlive && res.socket === null)
       this.#takeBackGoodbye((a as Req).socket)
-    if (!this.#keepAlive || this.#isLast(a as Req)) sayGoodbye(res, this.draining)
+    if (!this.#keepAlive || this.#isLast(a as Req)) sayGoodbye(a as Req, res, this.draining)
     const entry = this.#hooks.begin(a as Req, res)
     if (entry === undefined) return null
     res[ENTRY] = entry
@@ -171,7 +173,10 @@ export class Requests {
       case 'connection':
         this.#servers.connected(a as net.Socket)
         ;(a as net.Socket).on('close', this.#disconnected)
+        if ('setSecureContext' in server) this.#servers.handshakes(a as net.Socket)
         return this.#hooks.connected(server, a as net.Socket)
+      case 'secureConnection':
+        return this.#servers.secured(a as TLSSocket)
       case 'listening':
         this.#servers.listening.add(server)
         this.#servers.tune(server)
@@ -185,7 +190,7 @@ export class Requests {
         return this.#session(a as Http2Session)
       case 'upgrade':
       case 'connect':
-        this.#servers.upgraded.add(b as net.Socket)
+        this.#servers.upgrade(b as net.Socket)
         return this.#hooks.upgraded(b as net.Socket)
     }
   }
@@ -200,7 +205,6 @@ export class Requests {
   #session(session: Http2Session): void {
     this.#servers.sessions.add(session)
     session.once('close', () => this.#servers.sessions.delete(session))
-    if (this.draining) session.close()
   }
 }
 
@@ -221,8 +225,20 @@ const isBeingParsed = (req: Req): boolean =>
 
 const CARRIES_REQUEST = new Set(['checkContinue', 'checkExpectation', 'stream'])
 
-/** The client is told not to reuse this connection. */
-function sayGoodbye(res: Res, leaving: boolean): void {
-  if ('shouldKeepAlive' in res) res.shouldKeepAlive = false
-  else if (leaving) (res as { stream?: ServerHttp2Stream }).stream?.session?.close()
+const isHttp2 = (req: Req): boolean => req.httpVersionMajor >= 2
+
+/**
+ * The client is told not to reuse this connection. Over HTTP/2 it is told at once: a client that waits for this very response
+ * has no other request under way, which GOAWAY would lose.
+ */
+function sayGoodbye(req: Req, res: Res, leaving: boolean): void {
+  if (!('shouldKeepAlive' in res)) {
+    if (leaving) (res as { stream?: ServerHttp2Stream }).stream?.session?.close()
+    return
+  }
+  res.shouldKeepAlive = false
+  // before node's own listener, which ends the connection: bytes of a body that nobody has read would make a reset of it
+  res.prependOnceListener('finish', () => {
+    if (!req.complete && !res.shouldKeepAlive) linger(req.socket as net.Socket)
+  })
 }

@@ -3,8 +3,9 @@
 
 import type http from 'node:http'
 import type net from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import type { WorkerSettings } from '../protocol.ts'
-import { idleSockets } from './raw-connection.ts'
+import { idleSockets, keepsList } from './raw-connection.ts'
 
 /** Node's own default; a server that still has it was not tuned by the application. */
 const NODE_KEEP_ALIVE_MS = [5_000, 65_000]
@@ -17,6 +18,9 @@ type Born = net.Socket & { [BORN_AT]?: number }
 
 const isHttp1 = (server: net.Server): server is Tunable =>
   'keepAliveTimeout' in server && 'headersTimeout' in server
+
+/** Also one of HTTP/2 that speaks HTTP/1 to those who don't. */
+const knowsIdle = (server: net.Server): server is http.Server => 'closeIdleConnections' in server
 
 export class Servers {
   readonly listening = new Set<net.Server>()
@@ -64,7 +68,24 @@ export class Servers {
 
   disconnected(socket: net.Socket): void {
     this.sockets.delete(socket)
-    this.upgraded.delete(socket)
+  }
+
+  /** `socket`: the one the application speaks with, of TLS not the one that was accepted. */
+  upgrade(socket: net.Socket): void {
+    this.upgraded.add(socket)
+    socket.once('close', () => this.upgraded.delete(socket))
+  }
+
+  /** For each connection to a TLS server: what speaks for it; undefined before its handshake is over. */
+  readonly #secure = new WeakMap<net.Socket, net.Socket | undefined>()
+
+  handshakes(socket: net.Socket): void {
+    this.#secure.set(socket, undefined)
+  }
+
+  secured(socket: TLSSocket): void {
+    const { _parent: accepted } = socket as TLSSocket & { _parent?: net.Socket | null }
+    if (accepted) this.#secure.set(accepted, socket)
   }
 
   readonly #readBefore = new WeakMap<net.Socket, number>()
@@ -76,6 +97,8 @@ export class Servers {
 
   /** Its client has not sent a byte: Node does not always count it as idle. */
   isSilent(socket: net.Socket): boolean {
+    // what a TLS client says for its handshake is no request
+    if (this.#secure.has(socket)) return (this.#secure.get(socket)?.bytesRead ?? 0) === 0
     const { bytesRead } = socket
     return bytesRead === 0 || bytesRead === this.#readBefore.get(socket)
   }
@@ -85,17 +108,11 @@ export class Servers {
     return (socket as Born)[BORN_AT] ?? Infinity
   }
 
-  /** No request in flight and no request half read, as Node's own parser sees it. HTTP/1 only. */
-  closeIdle(): void {
-    for (const server of this.listening) if (isHttp1(server)) server.closeIdleConnections()
-    for (const socket of this.sockets) if (this.isSilent(socket)) socket.destroy()
-  }
-
-  /** Like closeIdle(), but not those that `moves` says will be taken by another worker. */
-  closeOtherIdle(moves: (socket: net.Socket) => boolean): void {
-    for (const server of this.listening)
-      if (isHttp1(server))
-        for (const socket of idleSockets(server)) if (!moves(socket)) socket.destroy()
+  /** No request in flight and no request half read, as Node's own parser sees it; unless `moves` says that another worker takes it. HTTP/1 only. */
+  closeIdle(moves: (socket: net.Socket) => boolean): void {
+    for (const server of [...this.listening].filter(knowsIdle))
+      if (!keepsList(server)) server.closeIdleConnections()
+      else for (const socket of idleSockets(server)) if (!moves(socket)) socket.destroy()
     for (const socket of this.sockets) if (this.isSilent(socket) && !moves(socket)) socket.destroy()
   }
 

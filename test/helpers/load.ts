@@ -1,5 +1,6 @@
 // Closed-loop load: every client sends its next request when its last one has ended, and each end is counted.
 import http from 'node:http'
+import https from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { request } from './client.ts'
 import type { Teardown } from './temp.ts'
@@ -46,8 +47,9 @@ export class Load {
     this.#url = url
     this.#options = options
     const { keepAlive = 8, newConnections = 8 } = options
+    const Agent = url.startsWith('https:') ? https.Agent : http.Agent
     this.#clients = [
-      ...named('keep-alive', keepAlive, () => new http.Agent({ keepAlive: true, maxSockets: 1 })),
+      ...named('keep-alive', keepAlive, () => new Agent({ keepAlive: true, maxSockets: 1 })),
       ...named('new-connection', newConnections, () => undefined),
     ]
     this.#running = this.#clients.map((client) => this.#run(client))

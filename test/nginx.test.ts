@@ -1,0 +1,58 @@
+// Behind a real nginx that keeps its connections and never tries twice: neither reloads nor recycling cost its clients anything.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { startLoad } from './helpers/load.ts'
+import { nginxVersion, startNginx } from './helpers/nginx.ts'
+import { startServer } from './helpers/server.ts'
+import { socketPath, type Teardown } from './helpers/temp.ts'
+import { until } from './helpers/until.ts'
+
+const version = nginxVersion()
+if (version === undefined)
+  console.error(
+    'test/nginx.test.ts is skipped: there is no nginx (apt-get install -y --no-install-recommends nginx-light)',
+  )
+
+const binds: Record<string, (t: Teardown) => string> = {
+  TCP: () => '127.0.0.1:0',
+  'a unix socket': (t) => `unix:${socketPath(t)}`,
+}
+const cases = [
+  { transport: 'TCP', way: 'with hand-over', flags: [] },
+  { transport: 'a unix socket', way: 'with hand-over', flags: [] },
+  { transport: 'TCP', way: 'without hand-over', flags: ['--no-handover', '--drain-idle', '5'] },
+]
+
+describe.skipIf(version === undefined)('behind nginx', { concurrent: true }, () => {
+  for (const { transport, way, flags } of cases)
+    test(`over ${transport}, ${way}, three reloads and two recycled workers cost no request`, async (t) => {
+      const bind = binds[transport]!(t)
+      const recycle = ['--max-requests', '150']
+      const all = ['--workers', '2', ...recycle, ...flags]
+      const server = await startServer(t, 'hello-export.js', ...all, { bind })
+      const nginx = await startNginx(t, server.url)
+      const plain = startLoad(t, nginx.url, { keepAlive: 4, newConnections: 1, pause: 8 })
+      const bodies = startLoad(t, nginx.url, {
+        keepAlive: 2,
+        newConnections: 0,
+        path: '/echo',
+        body: 'x'.repeat(16_384),
+        pause: 20,
+      })
+      for (let round = 0; round < 3; round++) {
+        await Promise.all([plain.everyoneServed(), bodies.everyoneServed()])
+        const from = server.lines.length
+        server.signal('SIGHUP')
+        await server.log(/^Reload finished/, { from })
+        await sleep(50) // not the next one while the last worker says goodbye
+      }
+      await until(
+        'two workers were recycled',
+        () => server.lines.filter(({ event }) => event === 'recycling').length >= 2,
+        30_000,
+      )
+      await Promise.all([plain.everyoneServed(), bodies.everyoneServed()])
+      await Promise.all([plain.stop(), bodies.stop()])
+      expect([...plain.failures, ...bodies.failures], nginx.errors()).toEqual([])
+    }, 120_000)
+})
