@@ -2,6 +2,7 @@
 // in tests or under plain node, everything answers as if there were no deadline.
 
 import { runtime } from './worker/context.ts'
+import { preloadedValue } from './worker/preloaded.ts'
 
 const never = new AbortController().signal
 
@@ -40,3 +41,9 @@ export const notReady = (): void => runtime()?.notReady()
 
 /** Ends what notReady(), or the setting `waitReady`, began. */
 export const ready = (): void => runtime()?.ready()
+
+/**
+ * What `preload()` of the settings file returned: a copy of this process's own, the same one at every call, there from the first
+ * line of the application on. Undefined if there is no such function, and in worker threads.
+ */
+export const preloaded = <T = unknown>(): T | undefined => preloadedValue() as T | undefined
