@@ -2,6 +2,7 @@
 // without a supervisor around it, in tests or under plain node, everything answers as if there were no deadline.
 
 import { runtime } from './worker/context.ts'
+import { preloadedValue } from './worker/preloaded.ts'
 
 const never = new AbortController().signal
 
@@ -52,3 +53,9 @@ export const onShutdown = (listener: () => unknown): void => {
     throw new TypeError(`onShutdown(${String(listener)}): it must be a function`)
   runtime()?.onShutdown(listener)
 }
+
+/**
+ * What `preload()` of the settings file returned: a copy of this process's own, the same one at every call, there from the first
+ * line of the application on. Undefined if there is no such function, and in worker threads.
+ */
+export const preloaded = <T = unknown>(): T | undefined => preloadedValue() as T | undefined

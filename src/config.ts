@@ -35,6 +35,8 @@ export interface Config extends FoundHooks {
   readonly notes: readonly string[]
   /** The absolute path of the settings file, if there is one. */
   readonly file?: string
+  /** As people know the settings file, if its `preload` is a function. */
+  readonly preloadSource?: string
 }
 
 /** What `supervisor start` and `supervisor check` hand to the master. */
@@ -100,12 +102,14 @@ export const loadConfig = async (request: LoadConfigOptions = {}): Promise<Confi
   for (const layer of layers) check(layer, cwd, problems)
   const inCode = { values: given.options, source: OPTIONS }
   const found = findHooks([inCode, { values: file.values, source: file.name }], problems)
+  const preloadSource = typeof file.values.preload === 'function' ? file.name : undefined
   if (problems.length > 0) throw new ConfigErrors(problems)
   return Object.freeze({
     ...merge(layers),
     ...found,
     notes: Object.freeze([...words.notes, ...more.notes, ...file.notes]),
     ...(file.path && { file: file.path }),
+    ...(preloadSource && { preloadSource }),
   })
 }
 
@@ -122,13 +126,26 @@ interface Given {
 const layersOf = ({ words, more, env, options, file }: Given, problems: UserError[]): Layer[] => {
   const flags = flagLayer(words.uses, '')
   const code = objectLayer(options, OPTIONS)
+  if (typeof options.preload === 'function') problems.push(preloadInCode)
   const environment = environmentLayer(env)
   const weaker = [flagLayer(more.uses, `${CMD_ARGS} `), objectLayer(file.values, file.name)]
+  for (const layer of [code, ...weaker]) turnOn(layer)
   const layers = [flags, code, environment, ...weaker]
   if (!layers.some((layer) => layer.has('bind'))) addHostAndPort(environment, env, problems)
   dropOverridden(environment, [flags, code])
   return layers
 }
+
+/** A function says that there is something to preload, and what; who runs it reads the file once more. */
+const turnOn = (layer: Layer): void => {
+  const given = layer.get('preload')
+  if (typeof given?.value === 'function') layer.set('preload', { ...given, value: true })
+}
+
+const preloadInCode = new UserError(
+  'BAD_SETTING',
+  `${OPTIONS}: preload() runs in a process of its own, and a function can't be sent there; put it into a settings file, such as supervisor.config.js`,
+)
 
 const CMD_ARGS = 'GUNICORN_CMD_ARGS'
 

@@ -32,7 +32,13 @@ export type {
 export type { Settings } from './settings.ts'
 
 /** The settings and hooks of a settings file. */
-export interface ConfigInput extends SettingsInput, Hooks {}
+export interface ConfigInput extends Omit<SettingsInput, 'preload'>, Hooks {
+  /**
+   * Load the application once, in a process of its own, before any worker is touched. A function runs there before; what it
+   * returns (plain data, as structuredClone() takes it) every worker has by `preloaded()` of `nodicorn/app`.
+   */
+  readonly preload?: boolean | (() => unknown) | undefined
+}
 
 /** What a settings file may export: the settings, or a function that makes them. */
 export type ConfigExport = ConfigInput | (() => ConfigInput | Promise<ConfigInput>)

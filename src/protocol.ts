@@ -66,8 +66,12 @@ export interface WorkerInit {
   /** Names of settings somebody set on purpose: they win over what the application set in its code. */
   readonly explicit: readonly string[]
   readonly accessLogFormat: 'text' | 'json'
-  /** The settings file has hooks that the worker calls. */
+  /** The settings file has hooks that the worker calls, or a preload() for the throw-away process. */
   readonly hooks?: WorkerHooksInit
+  /** What preload() returned is to be read from PRELOAD_PIPE. */
+  readonly preloaded?: true
+  /** V8's: the throw-away process is to find a directory for it, the workers use it. */
+  readonly compileCache?: 'find' | { readonly directory: string }
 }
 
 export interface WorkerHooksInit {
@@ -76,6 +80,8 @@ export interface WorkerHooksInit {
   /** As people know the file. */
   readonly source: string
   readonly names: readonly HookName[]
+  /** This is the throw-away process, and is to run preload(). */
+  readonly preload?: true
 }
 
 /** What `net` asks for when a worker listens, plus `index`: the how-manieth such listener of this worker it is. */
@@ -209,7 +215,8 @@ export type ToMaster =
   /** Why it is not ready yet although it listens. */
   | { type: 'waiting'; text: string }
   | { type: 'unlisten'; query: ListenQuery }
-  | { type: 'loaded' }
+  /** `compileCache`: the directory that has it now. */
+  | { type: 'loaded'; compileCache?: string }
   | { type: 'failed'; code: ErrorCode; message: string }
   | { type: 'retire'; reason: 'signal' }
   | { type: 'recycle'; reason: 'max-requests'; requests: number }

@@ -49,6 +49,7 @@ const shown = (name: SettingName, { settings }: Config): unknown => {
 
 const valueText = (name: SettingName, config: Config): string => {
   const value = shown(name, config)
+  if (name === 'preload' && value === true && config.preloadSource) return 'true, preload()'
   if (value === 'auto' && name === 'workers') return `auto (${resolveWorkers('auto')} here)`
   if (Array.isArray(value)) return value.join(' ') || 'unset'
   if (typeof value === 'object' && value !== null) {

@@ -44,7 +44,7 @@ export function bootError(
   if (worker.killedFor)
     return new UserError('APP_FAILED', `the application did not boot: ${worker.killedFor}`)
   const own = ownError(worker.lastWords.lines)
-  const how = signal ? `was ended by ${signal}` : `exited with code ${code}`
+  const how = ending(code, signal)
   return code === EXIT_APP_NOT_FOUND
     ? new UserError('APP_FAILED', `the application ${how} while it booted (its own exit code)`)
     : new UserError(
@@ -52,6 +52,16 @@ export function bootError(
         `the application failed to boot: it ${how} before it was ready${own}`,
       )
 }
+
+/** `exited with code 1: TypeError: x is not a function` */
+export const howItEnded = (
+  { lastWords }: WorkerHandle,
+  code: number | null,
+  signal: string | null,
+): string => `${ending(code, signal)}${ownError(lastWords.lines)}`
+
+const ending = (code: number | null, signal: string | null): string =>
+  signal ? `was ended by ${signal}` : `exited with code ${code}`
 
 /** `: TypeError: x is not a function`, as node prints it when it ends of that. */
 function ownError(lines: readonly string[]): string {

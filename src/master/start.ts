@@ -12,6 +12,7 @@ import type { MasterOptions, ReadyFacts } from './inputs.ts'
 import { MasterHooks } from './master-hooks.ts'
 import { Master } from './master.ts'
 import { Pidfile } from './pidfile.ts'
+import { keepPreloaded } from './preloaded.ts'
 import { listenToSignals, type Order } from './signals.ts'
 import { canOwnSockets } from './sockets.ts'
 import { mendRoundRobin } from './stock-cluster.ts'
@@ -69,10 +70,13 @@ export async function startMaster(
 }
 
 /** An application that does not load never gets near a worker. */
-async function preload(request: StartRequest, config: Config): Promise<void> {
+async function preload(
+  request: StartRequest,
+  config: Config,
+  stopped?: AbortSignal,
+): Promise<void> {
   const { tryApp } = await import('./check.ts')
-  const error = await tryApp({ ...request, config })
-  if (error) throw error
+  keepPreloaded(config, await tryApp({ ...request, config }, stopped))
 }
 
 interface Parts {
@@ -87,8 +91,9 @@ function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts):
   const ready = deferred<void>()
   ready.promise.catch(() => undefined) // nobody need wait for it: the log and `finished` tell as well
   const finished = deferred<number>()
+  const stopped = new AbortController()
   const master = new Master({
-    ...basics(request, birth, parts),
+    ...basics(request, birth, { ...parts, stopped: stopped.signal }),
     onReady: (facts) => {
       log.open(request.config.settings)
       sayReady(log, request.config, facts)
@@ -108,7 +113,6 @@ function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts):
         .then(() => finished.resolve(exit))
     },
   })
-  const stopped = new AbortController()
   const order = (order: Order, name: string): void => {
     const post = (): void => master.post({ type: 'order', order, name })
     if (order !== 'stop' && order !== 'quick-stop') return void Promise.resolve(begun).then(post)
@@ -156,7 +160,7 @@ const workersOf = ({ settings }: Config): number => resolveWorkers(settings.work
 function basics(
   request: StartRequest,
   birth: Omit<Birth, 'config'>,
-  { log, hooks }: Parts,
+  { log, hooks, stopped }: Parts & { stopped: AbortSignal },
 ): Omit<MasterOptions, 'onReady' | 'onEnd'> {
   let { requestContext } = request.config.settings
   return {
@@ -168,7 +172,7 @@ function basics(
     loadAgain: async () => {
       const next = await request.loadAgain()
       log.check(next.settings)
-      if (next.settings.preload) await preload(request, next)
+      if (next.settings.preload) await preload(request, next, stopped)
       return next
     },
     onConfig: (config) => {

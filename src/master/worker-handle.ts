@@ -4,11 +4,12 @@
 import cluster, { type Worker } from 'node:cluster'
 import { ChildProcess } from 'node:child_process'
 import { createRequire } from 'node:module'
-import type { Readable } from 'node:stream'
+import type { Duplex, Readable } from 'node:stream'
 import { pathToFileURL } from 'node:url'
 import type { ErrorCode, UserError } from '../errors.ts'
 import { importsDone, loadHooks, workerEntry } from '../paths.ts'
 import type { Facts } from '../events.ts'
+import { PRELOAD_PIPE } from '../preload-pipe.ts'
 import {
   INIT_VARIABLE,
   SLOT_VARIABLE,
@@ -24,6 +25,7 @@ import {
 } from '../protocol.ts'
 import { step, type Action, type Event, type State } from './lifecycle.ts'
 import { LastWords } from './last-words.ts'
+import { give } from './preloaded.ts'
 import { WatchdogPipe } from './watchdog-pipe.ts'
 
 /** Why a worker was told to leave, in the words of the log. */
@@ -49,6 +51,8 @@ export interface SpawnOptions {
   readonly nodeArgs: readonly string[]
   readonly env: Readonly<Record<string, string>>
   readonly generation: number
+  /** What preload() returned, which the worker reads at its birth. */
+  readonly preloaded?: Uint8Array
   /** Its stderr waits until it is ready or failed, so that N workers failing alike don't speak at once. */
   readonly quiet: boolean
 }
@@ -72,6 +76,8 @@ export class WorkerHandle {
   readonly bornAt = performance.now()
   readonly lastWords: LastWords
   readonly watchdog: WatchdogPipe
+  /** If it is to read, or to write, what preload() returned. */
+  readonly preloadPipe: Duplex | undefined
   /** When it is killed if it is still there; ms of performance.now(). */
   deadline = Infinity
   /** While it drains: when gracefulTimeout ends. Its `deadline` is later if its requests may take longer. */
@@ -106,6 +112,8 @@ export class WorkerHandle {
     this.watchdog = new WatchdogPipe(child.stdio[WATCHDOG_PIPE] as Readable, (said) =>
       said.type === 'digest' ? events.digest(this, said) : events.message(this, said),
     )
+    this.preloadPipe = (child.stdio as unknown[])[PRELOAD_PIPE] as Duplex | undefined
+    if (this.preloadPipe && options.preloaded) give(this.preloadPipe, options.preloaded)
     child.stderr?.on('data', (chunk: Buffer) => this.lastWords.hear(chunk))
     child.on('internalMessage', (raw: unknown, handle: unknown) => {
       const message = open<ToMaster | FromHandover>(raw)
@@ -180,7 +188,7 @@ export class WorkerHandle {
   }
 }
 
-function fork({ init, cwd, appArgs, nodeArgs, env }: SpawnOptions): Worker {
+function fork({ init, preloaded, cwd, appArgs, nodeArgs, env }: SpawnOptions): Worker {
   cluster.setupPrimary({
     exec: init.file,
     cwd,
@@ -190,7 +198,10 @@ function fork({ init, cwd, appArgs, nodeArgs, env }: SpawnOptions): Worker {
       '--require',
       workerEntry,
     ],
-    stdio: ['ignore', 'inherit', 'pipe', 'ipc', 'pipe'],
+    stdio: [
+      ...(['ignore', 'inherit', 'pipe', 'ipc', 'pipe'] as const),
+      ...(preloaded || init.hooks?.preload ? (['pipe'] as const) : []),
+    ],
     silent: false,
   })
   return inOwnGroup(() =>

@@ -6,6 +6,7 @@ import type { Config, StartRequest } from '../config.ts'
 import { isReadable } from '../log.ts'
 import { hookPlaces, type HookName } from '../hooks.ts'
 import type { SettingName } from '../settings.ts'
+import { preloadedOf, type Preloaded } from './preloaded.ts'
 import type { WorkerHooksInit, WorkerInit, WorkerSettings } from '../protocol.ts'
 import type { SpawnOptions } from './worker-handle.ts'
 
@@ -64,7 +65,8 @@ export function birth(
   mode: WorkerInit['mode'] = 'serve',
 ): Omit<SpawnOptions, 'generation' | 'quiet'> {
   const { settings } = b.config
-  const hooks = workerHooks(b.config)
+  const hooks = workerHooks(b.config, mode)
+  const { data, compileCache } = preloadedOf(b.config)
   const init: WorkerInit = {
     mode,
     slot,
@@ -82,9 +84,12 @@ export function birth(
     ),
     accessLogFormat: isReadable(settings) ? 'text' : 'json',
     ...(hooks && { hooks }),
+    ...(data && { preloaded: true }),
+    ...cacheOf(b.config, mode, compileCache),
   }
   return {
     init,
+    ...(data && { preloaded: data }),
     cwd: settings.chdir || b.request.directory,
     appArgs: b.request.appArgs,
     nodeArgs: [`--max-http-header-size=${settings.maxHeaderSize}`, ...settings.nodeArgs],
@@ -93,12 +98,28 @@ export function birth(
 }
 
 /** Undefined if there is none: then a worker never looks at the settings file. */
-function workerHooks({ file, hookSources }: Config): WorkerHooksInit | undefined {
+function workerHooks(config: Config, mode: WorkerInit['mode']): WorkerHooksInit | undefined {
+  const { file, hookSources } = config
   const set = Object.entries(hookSources) as [HookName, string][]
   const found = set.filter(([name]) => hookPlaces[name] === 'worker')
-  const source = found[0]?.[1]
+  const preload = mode === 'check' && givesData(config)
+  const source = found[0]?.[1] ?? (preload ? config.preloadSource : undefined)
   if (file === undefined || source === undefined) return undefined
-  return { file, source, names: found.map(([name]) => name) }
+  return { file, source, names: found.map(([name]) => name), ...(preload && { preload }) }
+}
+
+/** The settings file has a preload(), and nothing stronger says --no-preload. */
+const givesData = ({ settings, preloadSource }: Config): boolean =>
+  settings.preload && preloadSource !== undefined
+
+/** `directory`: what the throw-away process found. */
+function cacheOf(
+  { settings }: Config,
+  mode: WorkerInit['mode'],
+  directory: Preloaded['compileCache'],
+): Pick<WorkerInit, 'compileCache'> {
+  if (mode === 'serve') return directory === undefined ? {} : { compileCache: { directory } }
+  return settings.preload && settings.compileCache ? { compileCache: 'find' } : {}
 }
 
 const threadPool = (threads: number): Record<string, string> =>

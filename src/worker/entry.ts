@@ -8,6 +8,12 @@ import { Scoreboard } from '../scoreboard.ts'
 import { watchApp, type AppWatch } from './app-loader.ts'
 import { followRequests } from './abort-fetch.ts'
 import { Channel } from './channel.ts'
+import {
+  flushCompileCache,
+  makeCompileCache,
+  pruneCompileCaches,
+  useCompileCache,
+} from './compile-cache.ts'
 import { storage } from './context.ts'
 import { Drain } from './drain.ts'
 import { Handover } from './handover.ts'
@@ -17,6 +23,7 @@ import { adoptSockets, canOwnSockets, hasListened, pretendToListen, watchListen 
 import { hookSlot } from './hook-slot.ts'
 import { requestHooks } from './hooks.ts'
 import { forgiveOwnAborts } from './own-aborts.ts'
+import { readPreloaded } from './preloaded.ts'
 import { Readiness } from './readiness.ts'
 import { Requests } from './requests.ts'
 import { Servers } from './servers.ts'
@@ -32,6 +39,8 @@ function boot(init: WorkerInit): void {
   watchListen(channel)
   const hooks = hookSlot(init, channel, (error) => giveUp(channel, error))
   if (init.mode === 'check') return check(init, channel)
+  if (init.preloaded && !readPreloaded()) process.exit(EXIT_APP_FAILED)
+  if (typeof init.compileCache === 'object') useCompileCache(init.compileCache.directory)
   const servers = new Servers(init.settings, init.explicit)
   const { keepAlive, requestContext, abortFetch } = init.settings
   const requests = new Requests(servers, keepAlive > 0, requestContext ? storage : undefined)
@@ -104,11 +113,22 @@ function ownSockets(
     })
 }
 
-/** `supervisor check` and preload: load the application in this throw-away process, listen nowhere. */
+/**
+ * `supervisor check` and preload: load the application in this throw-away process, listen nowhere. What follows its listen()
+ * in the same tick is part of it. The old caches are removed when nobody waits any more.
+ */
 function check(init: WorkerInit, channel: Channel): void {
+  const compileCache = init.compileCache && makeCompileCache(init.file, process.env)
+  let whenLoaded: NodeJS.Immediate | undefined
   pretendToListen(() => {
-    channel.tell({ type: 'loaded' })
-    channel.whenQuiet(() => process.exit(0))
+    whenLoaded ??= setImmediate(() => {
+      if (compileCache) flushCompileCache()
+      channel.tell({ type: 'loaded', ...(compileCache && { compileCache }) })
+      channel.whenQuiet(() => {
+        if (compileCache) pruneCompileCaches(compileCache)
+        process.exit(0)
+      })
+    })
   })
   load(init, channel)
 }

@@ -38,6 +38,7 @@ export class WorkerHooks {
     const { hooks, init, onFailure, slot } = this.#wanted
     try {
       this.#runner.hooks = await readConfigFile(hooks.file, hooks.source)
+      if (hooks.preload) await this.#preload()
     } catch (error) {
       onFailure(error as UserError)
       await new Promise((resolve) => setTimeout(resolve, ENDING_MS))
@@ -47,6 +48,12 @@ export class WorkerHooks {
     if (slot.workerExit) process.on('exit', (code) => void this.#leave(code))
     const postFork = this.#runner.call('postFork', this.#worker)
     await this.#runner.settle('postFork', postFork, POST_FORK_SECONDS)
+  }
+
+  async #preload(): Promise<void> {
+    const { runPreload } = await import('./run-preload.ts')
+    const { preload } = this.#runner.hooks as { preload?: unknown }
+    await runPreload(preload, this.#wanted.hooks.source)
   }
 
   #calls(): HookSlot {

@@ -1,6 +1,7 @@
 // A real server: the built CLI with an app, its log read line by line, ended and checked after the test.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
@@ -78,10 +79,11 @@ export function spawnServer(t: Teardown, app: string, ...args: StartArgs): Serve
   return server
 }
 
-/** What a program needs, and nothing that a setting could come from. */
+/** What a program needs, and nothing that a setting could come from. Caches are kept out of the user's own. */
 export function bareEnvironment(): Record<string, string> {
   const names = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'NODE_EXTRA_CA_CERTS']
-  return Object.fromEntries(names.flatMap((n) => (process.env[n] ? [[n, process.env[n]]] : [])))
+  const theirs = names.flatMap((n) => (process.env[n] ? [[n, process.env[n]]] : []))
+  return { ...Object.fromEntries(theirs), XDG_CACHE_HOME: join(tmpdir(), 'nodicorn-tests') }
 }
 
 export class Server {
