@@ -160,7 +160,7 @@ describe('tables are those of the code', () => {
 
 /** Of the scripts in bench/, from their calls of parseArgs. */
 const benchmarkFlags = (): string[] =>
-  ['serve.ts', 'deadlines/main.ts', 'soak/main.ts']
+  ['serve.ts', 'deadlines/main.ts', 'replacements.ts', 'soak/main.ts']
     .map((file) => readFileSync(join(checkout, 'bench', file), 'utf8'))
     .flatMap((text) => [...text.matchAll(/^ {4}(\w+): \{ type: '/gm)])
     .map(([, name]) => `--${name}`)
