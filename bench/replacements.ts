@@ -65,6 +65,15 @@ const look = (pid: number): Master => ({
   memory: memoryOf(pid),
 })
 
+/** A worker that boots or leaves has descriptors too, and by age they are replaced without any load: the fewest of three seconds. */
+async function atRest(pid: number): Promise<Master> {
+  const looks: Master[] = []
+  for (const end = performance.now() + 3_000; performance.now() < end; await sleep(50))
+    looks.push(look(pid))
+  const descriptors = Math.min(...looks.map((one) => one.descriptors))
+  return { ...looks.at(-1)!, descriptors }
+}
+
 const parse = (log: string): LogLine[] =>
   log
     .split('\n')
@@ -98,7 +107,7 @@ async function measure(
   const seconds = (performance.now() - began) / 1000
   await stop()
   await sleep(1_000) // what was moved or sent last has arrived
-  seen.push(look(pid))
+  seen.push(await atRest(pid))
   lines = parse(server.log())
   clientsIn(report, name, loads)
   workersIn(report, name, lines, seconds)
