@@ -356,7 +356,7 @@ test('every mistake has its own line, and nothing is started', async () => {
   expect([code, stdout]).toEqual([2, ''])
   expect(stderr.trim().split('\n')).toEqual([
     'supervisor: --timout is not a known flag; did you mean --timeout?',
-    'supervisor: -w is "many"; it must be a whole number, 1 or more, or "auto"',
+    'supervisor: -w is "many"; it must be a whole number, 1 or more, "auto", or a range from the smaller number to the larger such as "2-8" or "2-auto" (in a settings file also { min: 2, max: 8 })',
     'supervisor: --preload is "maybe"; it must be true or false',
   ])
 })
