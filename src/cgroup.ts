@@ -3,6 +3,7 @@
 import { availableParallelism } from 'node:os'
 import { posix } from 'node:path'
 import { fs } from './builtin.ts'
+import type { WorkerCount } from './worker-count.ts'
 
 /** Where to look; the defaults are this process and this machine. */
 export interface CgroupPlace {
@@ -24,6 +25,19 @@ export const resolveWorkers = (setting: number | 'auto', place: CgroupPlace = {}
   if (setting !== 'auto') return setting
   const { cpus, memory } = grantedBy(place)
   return Math.max(1, Math.min(Math.ceil(cpus), Math.floor(memory / MEMORY_PER_WORKER)))
+}
+
+/** The fewest and the most workers there may be. */
+export interface Bounds {
+  readonly min: number
+  readonly max: number
+}
+
+/** What a setting allows: the same number twice, unless it is a range. A range that ends with 'auto' never ends below where it begins. */
+export const workerBounds = (setting: WorkerCount, place: CgroupPlace = {}): Bounds => {
+  const range = typeof setting === 'object' ? setting : { min: setting, max: setting }
+  const min = resolveWorkers(range.min, place)
+  return { min, max: Math.max(min, resolveWorkers(range.max, place)) }
 }
 
 /** The smallest CPU quota (in CPUs) and memory limit (in bytes, Infinity if none) of this process's cgroup and its parents. */

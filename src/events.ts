@@ -55,6 +55,20 @@ function whyRecycled(why: Recycling): string {
   }
 }
 
+/** Why the number of workers follows the load: the mean of their event loops' utilization, 0 to 1, or connections that wait. */
+export type Scaling = { seconds: number } & (
+  { reason: 'busy' | 'calm'; utilization: number } | { reason: 'queue'; queued: number }
+)
+
+function whyScaled(why: Scaling): string {
+  if (why.reason === 'queue')
+    return `connections have waited to be accepted for ${seconds(why.seconds)}, now ${why.queued} (--scale-up-after)`
+  const now = `the event loops are at ${Math.round(why.utilization * 100)} % now`
+  return why.reason === 'busy'
+    ? `busy for ${seconds(why.seconds)}, ${now} (--scale-up-at)`
+    : `one fewer would have done for ${seconds(why.seconds)}, ${now} (--scale-down-after)`
+}
+
 const outcomes: Record<UncaughtFacts['outcome'], string> = {
   500: 'was answered 500',
   cut: 'was cut, its response had begun',
@@ -223,7 +237,20 @@ export const events = {
       'do nothing, and the log cannot tell the request that blocked an event loop from one that is merely late',
   ),
   handlingSignal: row<{ signal: string }>('info', (f) => `Handling signal: ${f.signal}`),
-  workersChanged: row<{ from: number; to: number }>('info', (f) => `Workers: ${f.from} -> ${f.to}`),
+  workersChanged: row<{ from: number; to: number } & (Scaling | { reason?: undefined })>(
+    'info',
+    (f) => `Workers: ${f.from} -> ${f.to}${f.reason === undefined ? '' : `: ${whyScaled(f)}`}`,
+  ),
+  workersBound: row<{ workers: number; bound: 'most' | 'fewest' }>(
+    'info',
+    (f) => `Workers: still ${f.workers}, the ${f.bound} there may be (--workers)`,
+  ),
+  noMemoryToScale: row<{ workers: number; bytes: number; granted: number }>(
+    'warning',
+    (f) =>
+      `${plural(f.workers, 'worker')} and no more, though busy: together with the master they have ${megabytes(f.bytes)} of the ` +
+      `${megabytes(f.granted)} granted, and another one would pass 90 %`,
+  ),
   reloading: row<{ generation: number }>(
     'info',
     () => `Hang up: Master; starting new workers before the old ones leave`,

@@ -153,6 +153,8 @@ export interface Digest {
   readonly type: 'digest'
   /** Since the event loop last turned. */
   readonly stale: number
+  /** Of the event loop, from 0 to 1, when it last turned. */
+  readonly utilization: number
   readonly inFlight: number
   readonly connections: number
   readonly timeouts: number

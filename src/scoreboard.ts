@@ -13,6 +13,8 @@ export const HEAD = {
   timeouts: 6,
   /** Set by the watchdog to the request whose code it stopped; the main thread answers it and says, below 0, how. */
   interrupted: 7,
+  /** Of the event loop, in thousandths. */
+  utilization: 8,
 } as const
 
 /** How the main thread answered such a request: a 504, a cut connection, or not at all, for its response was complete. */

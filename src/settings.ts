@@ -3,6 +3,7 @@
 import type { InferInput, InferOutput } from 'valibot'
 import * as kinds from './kinds.ts'
 import { memoryLimit } from './memory-limit.ts'
+import { workerCount } from './worker-count.ts'
 import type { Kind } from './kinds.ts'
 
 export const groups = ['Server', 'Timeouts', 'Recycling', 'Limits', 'Process', 'Logging'] as const
@@ -47,12 +48,30 @@ export const settings = {
     help: 'How many new connections may wait in the kernel until a worker accepts them. The kernel may cap it (net.core.somaxconn on Linux).',
   },
   workers: {
-    ...kinds.countOr('auto', { min: 1 }),
+    ...workerCount(),
     default: 1,
     group: 'Server',
     flags: ['-w'],
     env: ['WORKERS', 'GUNICORN_WORKERS', 'WEB_CONCURRENCY'],
-    help: 'How many worker processes to keep running. "auto" means one for each CPU that the container or the machine grants, and no more than its memory allows (128 MB each).',
+    help: 'How many worker processes to keep running. "auto" means one for each CPU that the container or the machine grants, and no more than its memory allows (128 MB each). A range, such as 2-8 or 2-auto, lets the load decide: see scaling.',
+  },
+  scaleUpAt: {
+    ...kinds.ratio(),
+    default: 0.8,
+    group: 'Server',
+    help: 'With a range of workers: one more is started when the event loops of all together have been busy for this share of the time, for as long as --scale-up-after.',
+  },
+  scaleUpAfter: {
+    ...kinds.seconds(),
+    default: 5,
+    group: 'Server',
+    help: 'With a range of workers: how long they must be busy, or connections must wait to be accepted, in seconds, before one more is started.',
+  },
+  scaleDownAfter: {
+    ...kinds.seconds(),
+    default: 60,
+    group: 'Server',
+    help: 'With a range of workers: how long one fewer would have been enough, in seconds, before one leaves.',
   },
   threads: {
     ...kinds.count(),
@@ -265,7 +284,7 @@ export const settings = {
     default: 0,
     group: 'Recycling',
     env: ['MAX_MEMORY'],
-    help: 'Replace a worker that has had more than this in memory (RSS) at three looks in a row, a second apart. "80%" means that share of what the container or the machine grants, divided by the number of workers. Not before a worker is as old as --stable-after. 0 means never.',
+    help: 'Replace a worker that has had more than this in memory (RSS) at three looks in a row, a second apart. "80%" means that share of what the container or the machine grants, divided by the number of workers (of a range, the largest). Not before a worker is as old as --stable-after. 0 means never.',
   },
   maxLifetime: {
     ...kinds.seconds(),

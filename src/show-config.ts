@@ -1,9 +1,10 @@
 // `supervisor config`: every setting, its value and where it came from, and the hooks that are set, as a table or as JSON.
 // Runs in the CLI.
-import { resolveWorkers } from './cgroup.ts'
+import { resolveWorkers, workerBounds } from './cgroup.ts'
 import type { Config } from './config.ts'
 import { type HookName, hookPlaces } from './hooks.ts'
 import { type SettingName, settingNames } from './settings.ts'
+import type { WorkerCount } from './worker-count.ts'
 
 /** An aligned table; secrets (the values of `env`) are shown as ***. */
 export const configTable = (config: Config): string => {
@@ -47,10 +48,17 @@ const shown = (name: SettingName, { settings }: Config): unknown => {
   return settings[name]
 }
 
+const workersText = (value: WorkerCount): string => {
+  if (value === 'auto') return `auto (${resolveWorkers('auto')} here)`
+  if (typeof value === 'number') return String(value)
+  const here = value.max === 'auto' ? ` (${value.min}-${workerBounds(value).max} here)` : ''
+  return `${value.min}-${value.max}${here}`
+}
+
 const valueText = (name: SettingName, config: Config): string => {
   const value = shown(name, config)
   if (name === 'preload' && value === true && config.preloadSource) return 'true, preload()'
-  if (value === 'auto' && name === 'workers') return `auto (${resolveWorkers('auto')} here)`
+  if (name === 'workers') return workersText(config.settings.workers)
   if (Array.isArray(value)) return value.join(' ') || 'unset'
   if (typeof value === 'object' && value !== null) {
     return (

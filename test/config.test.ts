@@ -356,7 +356,7 @@ test('every mistake has its own line, and nothing is started', async () => {
   expect([code, stdout]).toEqual([2, ''])
   expect(stderr.trim().split('\n')).toEqual([
     'supervisor: --timout is not a known flag; did you mean --timeout?',
-    'supervisor: -w is "many"; it must be a whole number, 1 or more, or "auto"',
+    'supervisor: -w is "many"; it must be a whole number, 1 or more, "auto", or a range from the smaller number to the larger such as "2-8" or "2-auto" (in a settings file also { min: 2, max: 8 })',
     'supervisor: --preload is "maybe"; it must be true or false',
   ])
 })
@@ -487,11 +487,13 @@ const samples: [boolean, Record<string, unknown>][] = [
     },
   ],
   [true, { bind: 8000, workers: 4, nodeArgs: '--inspect' }],
+  [true, { workers: { min: 2, max: 'auto' }, scaleDownAfter: '5m' }],
   [false, { timout: 5 }],
   [false, { timeout: 'soon' }],
   [false, { timeout: -1 }],
   [false, { workers: 0 }],
   [false, { workers: 'many' }],
+  [false, { workers: { min: 2, most: 8 } }],
   [false, { preload: 'true' }],
   [false, { logLevel: 'loud' }],
   [false, { env: { A: {} } }],

@@ -160,7 +160,14 @@ describe('tables are those of the code', () => {
 
 /** Of the scripts in bench/, from their calls of parseArgs. */
 const benchmarkFlags = (): string[] =>
-  ['serve.ts', 'deadlines/main.ts', 'reload/main.ts', 'soak/main.ts', 'preload.ts']
+  [
+    'serve.ts',
+    'deadlines/main.ts',
+    'reload/main.ts',
+    'soak/main.ts',
+    'preload.ts',
+    'replacements.ts',
+  ]
     .map((file) => readFileSync(join(checkout, 'bench', file), 'utf8'))
     .flatMap((text) => [...text.matchAll(/^ {4}(\w+): \{ type: '/gm)])
     .map(([, name]) => `--${name}`)

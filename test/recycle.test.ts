@@ -12,10 +12,18 @@ describe.each(['owned', 'cluster'])(
   '--max-requests (sockets: %s)',
   { concurrent: true },
   (sockets) => {
-    const flags = ['--sockets', sockets, '--drain-idle', '0.3']
+    const flags = ['--sockets', sockets]
 
     test('replaces the only worker when it has served so many, and not before', async (t) => {
-      const server = await startServer(t, 'hello.js', '--max-requests', '10', ...flags)
+      const server = await startServer(
+        t,
+        'hello.js',
+        '--max-requests',
+        '10',
+        '--drain-idle',
+        '0.3',
+        ...flags,
+      )
       const pids: string[] = []
       for (let n = 0; n < 10; n++) pids.push((await server.get('/pid')).text)
       expect(new Set(pids).size, 'ten of ten by the same one').toBe(1)
@@ -55,7 +63,7 @@ test.concurrent(
 test.concurrent('without --max-requests no worker is replaced', async (t) => {
   const server = await startServer(t, 'hello.js')
   const load = startLoad(t, server.url, { pause: 0 })
-  await until('a thousand requests were served', () => load.counts.ok >= 1_000)
+  await until('hundreds of requests were served', () => load.counts.ok >= 300)
   await load.stop()
   expect(load.failures).toEqual([])
   expect(slotsBooted(server)).toEqual([0])
@@ -65,7 +73,7 @@ describe('--max-memory', { concurrent: true }, () => {
   const flags = ['--max-memory', '200mb', '--stable-after', '0', '--drain-idle', '0.3']
 
   test('replaces a worker that stays above it, and says how much it had', async (t) => {
-    const server = await startServer(t, 'hello.js', ...flags, '--workers', '2')
+    const server = await startServer(t, 'hello.js', ...flags, '--workers', '2', '--no-rebalance')
     const [large, small] = await clientOfEach(t, server, 2)
     await large!.get('/grow?mb=200')
     const line = await server.log(/^Recycling worker/)
@@ -87,7 +95,7 @@ describe('--max-memory', { concurrent: true }, () => {
 
 describe('--max-lifetime', { concurrent: true }, () => {
   test('under load: no request is lost, no worker is missing, one is replaced at a time', async (t) => {
-    const limits = ['--max-lifetime', '0.4', '--max-lifetime-jitter', '0.6', '--drain-idle', '0.3']
+    const limits = ['--max-lifetime', '0.4', '--max-lifetime-jitter', '0.6']
     const server = await startServer(t, 'hello.js', '--workers', '2', ...limits)
     const load = startLoad(t, server.url)
     const [line] = await server.logTimes(/^Recycling worker .* it has served for/, 8)

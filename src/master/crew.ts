@@ -178,9 +178,9 @@ export class Crew {
     for (const worker of this.#workers) if (worker.state === 'draining') this.hurry(worker)
   }
 
-  /** Kills whom it is time to kill, asks after silent boots, recycles. `target`: how many workers there should be. */
-  watch(now: number, times: Times, target: number): void {
-    this.#recycling.watch(this.ready, now, target, times)
+  /** Kills whom it is time to kill, asks after silent boots, recycles. `most`: how many workers there may be. */
+  watch(now: number, times: Times, most: number): void {
+    this.#recycling.watch(this.ready, now, most, times)
     for (const worker of this.#workers) {
       if (now >= worker.deadline) this.#expire(worker, times)
       else if (now >= silentAt(worker, times)) this.#suspect(worker, now)

@@ -1,5 +1,6 @@
 // What reaches the master's loop, which phase it can be in, and what it needs from outside. Types only. Runs in the master.
 
+import type { Bounds } from '../cgroup.ts'
 import type { Config } from '../config.ts'
 import type { UserError } from '../errors.ts'
 import type { Facts } from '../events.ts'
@@ -37,7 +38,7 @@ export interface MasterOptions {
   readonly log: Log
   readonly hooks: MasterHooks
   /** How many workers a configuration asks for. */
-  readonly target: (config: Config) => number
+  readonly bounds: (config: Config) => Bounds
   /** Reads flags, environment and file again; rejects with a UserError. */
   readonly loadAgain: () => Promise<Config>
   /** A configuration took effect, for what lives outside the loop (log level). */

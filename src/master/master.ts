@@ -15,6 +15,7 @@ import { PostMortem, bootError } from './post-mortem.ts'
 import { Reports } from './reports.ts'
 import { Roll } from './roll.ts'
 import { SettingsReader } from './settings-reader.ts'
+import { Size } from './size.ts'
 import type { Order } from './signals.ts'
 import { Sockets, bindError } from './sockets.ts'
 import type { LeaveReason, WorkerHandle } from './worker-handle.ts'
@@ -35,11 +36,11 @@ export class Master {
   readonly #alerts: Alerts
   readonly #reports: Reports
   readonly #roll: Roll
+  readonly #size: Size
   readonly #alarm = new Alarm(() => this.post({ type: 'tick' }))
   readonly #startedAt = performance.now()
   #inbox: Input[] = []
   #phase: Phase = { step: 'starting' }
-  #target: number
   #everReady = false
   #failure: UserError | undefined
   readonly #reader: SettingsReader
@@ -51,12 +52,12 @@ export class Master {
     this.#roll = new Roll(options.config)
     this.#alerts = new Alerts(options, () => this.#roll.config.settings)
     this.#reports = new Reports(options.log, this.#alerts)
-    this.#target = options.target(options.config)
     this.#reader = new SettingsReader(options.loadAgain, (input) => this.post(input))
     this.#crew = new Crew(options, this.#roll, {
       message: (worker, message) => this.post({ type: 'message', worker, message }),
       exit: (worker, code, signal) => this.post({ type: 'exit', worker, code, signal }),
     })
+    this.#size = new Size(options, this.#crew, this.#sockets)
   }
 
   /** Starts the workers before it returns; the log may be opened while they boot. */
@@ -86,7 +87,9 @@ export class Master {
     for (const input of this.#inbox.splice(0)) this.#apply(input, now)
     if (this.#phase.step === 'stopping-soon' && now >= this.#phase.at)
       this.#beginStop('graceful', now)
-    this.#crew.watch(now, this.#roll.config.settings, this.#target)
+    this.#crew.watch(now, this.#roll.config.settings, this.#size.most)
+    if (this.#phase.step === 'running' && !this.#roll.isRolling)
+      this.#size.watch(now, this.#roll.config.settings)
     this.#schedule(this.#carryOut(now))
     this.#settle(now)
   }
@@ -111,7 +114,7 @@ export class Master {
   #carryOut(now: number): number {
     const { spawn, retire, wakeAt } = plan({
       workers: this.#crew.views(),
-      target: this.#phase.step === 'stopping' ? 0 : this.#target,
+      target: this.#phase.step === 'stopping' ? 0 : this.#size.target,
       oldest: this.#roll.oldest,
       surge: SURGE,
       notBefore: this.#crashes.notBefore,
@@ -138,7 +141,7 @@ export class Master {
 
   #leaveReason(worker: WorkerHandle): LeaveReason {
     if (this.#phase.step === 'stopping') return 'stop'
-    if (worker.slot >= this.#target) return 'scale'
+    if (worker.slot >= this.#size.target) return 'scale'
     return worker.generation < this.#roll.oldest ? 'reload' : worker.reason!
   }
 
@@ -152,9 +155,9 @@ export class Master {
       case 'reload':
         return this.#isStopping ? undefined : this.#reader.ask(this.#everReady)
       case 'more':
-        return this.#scale(this.#target + 1)
       case 'fewer':
-        return this.#scale(Math.max(1, this.#target - 1))
+        if (this.#size.step(order === 'more' ? 1 : -1)) this.#crashes.forgive()
+        return
       case 'upgrade':
         return this.#log.event('warning', {
           text: 'USR2 is kept for upgrading the master, which this version cannot do',
@@ -182,27 +185,19 @@ export class Master {
     if (mode === 'quick') this.#crew.hurryAll()
   }
 
-  #scale(target: number): void {
-    if (target === this.#target) return
-    this.#log.event('workersChanged', { from: this.#target, to: target })
-    this.#o.hooks.run('nworkersChanged', { from: this.#target, to: target })
-    this.#target = target
-    this.#crashes.forgive()
-  }
-
   #reload(config: Config, now: number): void {
     if (!this.#reader.arrived() || this.#isStopping) return
     this.#roll.begin(config, now)
     this.#crew.hasten('reload', config.settings)
     this.#log.event('reloading', { generation: this.#roll.generation })
     this.#use(config)
-    this.#o.hooks.run('onReload', { generation: this.#roll.generation, workers: this.#target })
+    this.#o.hooks.run('onReload', { generation: this.#roll.generation, workers: this.#size.target })
   }
 
   #use(config: Config): void {
     this.#crashes.forgive()
     this.#o.onConfig(config)
-    this.#scale(this.#o.target(config))
+    this.#size.use(config)
   }
 
   #hear(worker: WorkerHandle, message: ToMaster, now: number): void {
@@ -321,7 +316,7 @@ export class Master {
     if (this.#phase.step === 'stopping' && this.#crew.size === 0)
       return this.#end(this.#phase.beganAt, now)
     const { ready, oldestGeneration } = this.#crew
-    if (ready.length < this.#target) return
+    if (ready.length < this.#size.target) return
     if (this.#phase.step === 'starting') {
       this.#phase = { step: 'running' }
       const seconds = (now - this.#startedAt) / 1000
@@ -344,6 +339,7 @@ export class Master {
 
   #schedule(wakeAt: number): void {
     const soon = this.#phase.step === 'stopping-soon' ? this.#phase.at : Infinity
-    this.#alarm.set(Math.min(wakeAt, soon, this.#crew.nextDue(this.#roll.config.settings)))
+    const due = this.#crew.nextDue(this.#roll.config.settings)
+    this.#alarm.set(Math.min(wakeAt, soon, due, this.#isStopping ? Infinity : this.#size.nextDue))
   }
 }

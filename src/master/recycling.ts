@@ -38,7 +38,7 @@ export class Recycling {
     this.#log = log
   }
 
-  /** Gives those among the `ready` workers whose time has come a reason to leave. `workers`: how many there should be. */
+  /** Gives those among the `ready` workers whose time has come a reason to leave. `workers`: how many share the memory. */
   watch(ready: readonly WorkerHandle[], now: number, workers: number, s: RecycleSettings): void {
     for (const worker of ready) {
       const seconds = (now - this.#lifeOf(worker, now).readyAt) / 1000

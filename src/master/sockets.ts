@@ -10,6 +10,7 @@ import type { ListenQuery } from '../protocol.ts'
 export interface Handle {
   close(): void
   getsockname?(out: { address?: string; port?: number }): number
+  readonly fd?: number
 }
 type CreateServerHandle = (
   address: string | null,
@@ -49,6 +50,12 @@ export class Sockets {
   /** Who waits until it is known whether a socket file is a leftover: a second look would find, and remove, the new one. */
   readonly #probing = new Map<string, (() => void)[]>()
   #closed = false
+
+  /** Of the TCP sockets. */
+  get descriptors(): number[] {
+    const tcp = [...this.#sockets.values()].filter(({ query }) => !isUnix(query))
+    return tcp.flatMap(({ handle: { fd = -1 } }) => (fd < 0 ? [] : fd))
+  }
 
   /** Replies with the socket for `query`, binding it the first time, or with the errno of the refusal. */
   take(query: ListenQuery, worker: number, reply: Reply): void {

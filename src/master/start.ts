@@ -1,7 +1,7 @@
 // Puts a master together and runs it: working directory, pidfile, log, sockets, signals. Runs in the master.
 
 import { fs } from '../builtin.ts'
-import { resolveWorkers } from '../cgroup.ts'
+import { workerBounds, type Bounds } from '../cgroup.ts'
 import type { Config, StartRequest } from '../config.ts'
 import { UserError } from '../errors.ts'
 import type { HookServer } from '../hooks.ts'
@@ -141,7 +141,7 @@ function begin(
   config: Config,
   { hooks, server, stopped }: Parts & { server: HookServer; stopped: AbortSignal },
 ): Promise<void> | undefined {
-  const workers = workersOf(config)
+  const workers = boundsOf(config).min
   const start = (): void => {
     hooks.run('nworkersChanged', { from: undefined, to: workers })
     master.start()
@@ -155,7 +155,7 @@ function begin(
   return hooks.settle('onStarting', facts, config.settings.bootTimeout, stopped).then(start)
 }
 
-const workersOf = ({ settings }: Config): number => resolveWorkers(settings.workers)
+const boundsOf = ({ settings }: Config): Bounds => workerBounds(settings.workers)
 
 function basics(
   request: StartRequest,
@@ -168,7 +168,7 @@ function basics(
     config: request.config,
     log,
     hooks,
-    target: workersOf,
+    bounds: boundsOf,
     loadAgain: async () => {
       const next = await request.loadAgain()
       log.check(next.settings)

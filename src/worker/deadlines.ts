@@ -11,6 +11,7 @@ import type { Requests, Res } from './requests.ts'
 import { sentHeader } from './sent-headers.ts'
 import { timeoutAnswer } from './error-answer.ts'
 import type { Tracker } from './tracker.ts'
+import { Utilization } from './utilization.ts'
 
 /** With requests in flight: a 504 comes at most this much late, ms. */
 const SWEEP_MS = 50
@@ -35,6 +36,7 @@ export class Deadlines {
   readonly #hooks: HookSlot
   readonly #settings: DeadlineSettings
   readonly #orphans: Orphans
+  readonly #utilization: Utilization
   #pace: 'idle' | 'busy' = 'idle'
   #timer: NodeJS.Timeout
   #sweptAt = performance.now()
@@ -55,6 +57,7 @@ export class Deadlines {
     this.#tracker = parts.tracker
     this.#hooks = parts.hooks
     this.#settings = settings
+    this.#utilization = new Utilization(parts.board)
     this.#orphans = new Orphans(parts.channel, parts.board, settings.maxOrphans)
     this.#timer = this.#tick(IDLE_MS)
   }
@@ -88,6 +91,7 @@ export class Deadlines {
   #sweep(): void {
     const now = performance.now()
     this.#beat(now)
+    this.#utilization.measure(now)
     const elapsed = now - this.#sweptAt
     this.#sweptAt = now
     for (const entry of this.#requests.inFlight) this.#look(entry, now, elapsed)

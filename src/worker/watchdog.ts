@@ -296,6 +296,7 @@ function digest(now: number, stale: number): Digest {
   return {
     type: 'digest',
     stale: stale / 1000,
+    utilization: board.head(HEAD.utilization) / 1_000,
     inFlight: busy.length,
     connections: board.head(HEAD.used),
     timeouts: board.head(HEAD.timeouts),

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
-import { grantedBy, oomKills, resolveWorkers } from '../../src/cgroup.ts'
+import { grantedBy, oomKills, resolveWorkers, workerBounds } from '../../src/cgroup.ts'
 
 const made: string[] = []
 afterAll(() => {
@@ -84,6 +84,15 @@ test.each(cases)('auto: %s', (_, self, files, workers) => {
 
 test('a number stays as it is, whatever the container grants', () => {
   expect(resolveWorkers(9, machine(V2, { 'app/cpu.max': '100000 100000' }))).toBe(9)
+})
+
+test('a range goes up to what is granted, if it says so, and never below where it begins', () => {
+  const two = machine(V2, { 'app/cpu.max': '200000 100000' })
+  expect(workerBounds({ min: 1, max: 'auto' }, two)).toEqual({ min: 1, max: 2 })
+  expect(workerBounds({ min: 4, max: 'auto' }, two)).toEqual({ min: 4, max: 4 })
+  expect(workerBounds({ min: 2, max: 8 }, two)).toEqual({ min: 2, max: 8 })
+  expect(workerBounds('auto', two)).toEqual({ min: 2, max: 2 })
+  expect(workerBounds(5, two)).toEqual({ min: 5, max: 5 })
 })
 
 test('this machine grants at least some of a CPU and some memory', () => {

@@ -163,7 +163,11 @@ const mistakes: [string, NodeJS.ProcessEnv, string][] = [
     { GUNICORN_CMD_ARGS: 'app:app' },
     'GUNICORN_CMD_ARGS is "app:app"; it must be flags only; the app belongs on the command line',
   ],
-  ['-w 0', {}, '-w is "0"; it must be a whole number, 1 or more, or "auto"'],
+  [
+    '-w 0',
+    {},
+    '-w is "0"; it must be a whole number, 1 or more, "auto", or a range from the smaller number to the larger such as "2-8" or "2-auto" (in a settings file also { min: 2, max: 8 })',
+  ],
   ['--timout 3', {}, '--timout is not a known flag; did you mean --timeout?'],
   ['--max_requests 3', {}, '--max_requests is not a known flag; did you mean --max-requests?'],
   ['--xyzzy', {}, '--xyzzy is not a known flag'],

@@ -30,6 +30,15 @@ const texts: [SettingName, string, unknown][] = [
   ['workers', '1.5', 'refused'],
   ['workers', 'many', 'refused'],
   ['workers', '', 'refused'],
+  ['workers', '2-8', { min: 2, max: 8 }],
+  ['workers', '3-3', { min: 3, max: 3 }],
+  ['workers', '1-AUTO', { min: 1, max: 'auto' }],
+  ['workers', '8-2', 'refused'],
+  ['workers', '0-4', 'refused'],
+  ['workers', '2-', 'refused'],
+  ['workers', '2-8-9', 'refused'],
+  ['workers', 'auto-2', 'refused'],
+  ['workers', '1.5-2', 'refused'],
   ['threads', '0', 0],
   ['threads', '-1', 'refused'],
   ['threads', '99999999999', 'refused'],
@@ -129,6 +138,13 @@ const values: [SettingName, unknown, unknown][] = [
   ['workers', 2.5, 'refused'],
   ['workers', Number.NaN, 'refused'],
   ['workers', null, 'refused'],
+  ['workers', { min: 2, max: 8 }, { min: 2, max: 8 }],
+  ['workers', { min: '2', max: 'auto' }, { min: 2, max: 'auto' }],
+  ['workers', '2-8', { min: 2, max: 8 }],
+  ['workers', { min: 8, max: 2 }, 'refused'],
+  ['workers', { min: 0, max: 2 }, 'refused'],
+  ['workers', { min: 2 }, 'refused'],
+  ['workers', { min: 2, max: 4, step: 1 }, 'refused'],
   ['timeout', 0.25, 0.25],
   ['timeout', '250ms', 0.25],
   ['timeout', Number.POSITIVE_INFINITY, 'refused'],
@@ -207,7 +223,9 @@ test('flags and variables follow from the name', () => {
 })
 
 test('the types of the values follow from the table', () => {
-  expectTypeOf<Settings['workers']>().toEqualTypeOf<number | 'auto'>()
+  expectTypeOf<Settings['workers']>().toEqualTypeOf<
+    number | 'auto' | { readonly min: number; readonly max: number | 'auto' }
+  >()
   expectTypeOf<Settings['timeout']>().toEqualTypeOf<number>()
   expectTypeOf<Settings['bind']>().toEqualTypeOf<readonly string[]>()
   expectTypeOf<Settings['logFormat']>().toEqualTypeOf<'auto' | 'text' | 'json'>()

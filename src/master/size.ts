@@ -1,0 +1,155 @@
+// How many workers there should be: as the settings say, as signals change it, and with a range as the load asks for.
+// Runs in the master, for the loop; scaler.ts decides.
+
+import { totalmem } from 'node:os'
+import { grantedBy, type Bounds } from '../cgroup.ts'
+import type { Config } from '../config.ts'
+import type { Scaling } from '../events.ts'
+import type { Settings } from '../settings.ts'
+import { queuedConnections } from './accept-queue.ts'
+import type { Crew } from './crew.ts'
+import type { MasterOptions } from './inputs.ts'
+import { ResidentMemory } from './memory.ts'
+import { NO_TREND, decide, mean, type Load, type Trend } from './scaler.ts'
+import type { Sockets } from './sockets.ts'
+import type { WorkerHandle } from './worker-handle.ts'
+
+/** How often the load is looked at, ms: as often as the watchdogs tell of it. */
+const LOOK_MS = 1_000
+/** A loop that has not turned for so long is blocked, s; an idle one turns twice a second. */
+const BLOCKED_SECONDS = 1
+/** So is one of whose watchdog nothing is heard, ms. */
+const SILENT_MS = 3_000
+
+type ScaleSettings = Pick<Settings, 'scaleUpAt' | 'scaleUpAfter' | 'scaleDownAfter'>
+
+/** 0 to 1; undefined: it has not said yet. */
+function utilizationOf({ watchdog }: WorkerHandle, now: number): number | undefined {
+  const { digest, heardAt } = watchdog
+  if (digest === undefined || heardAt === undefined) return undefined
+  const isBlocked = digest.stale > BLOCKED_SECONDS || now - heardAt > SILENT_MS
+  return isBlocked ? 1 : digest.utilization
+}
+
+export class Size {
+  /** How many workers there should be. */
+  target: number
+  readonly #o: Pick<MasterOptions, 'log' | 'hooks' | 'bounds'>
+  readonly #crew: Pick<Crew, 'ready'>
+  readonly #sockets: Pick<Sockets, 'descriptors'>
+  readonly #memory = new ResidentMemory()
+  /** Bytes, by pid. */
+  #resident = new Map<number, number>()
+  #bounds: Bounds
+  #trend: Trend = NO_TREND
+  #lookedAt = -Infinity
+  /** What the log has been told of the memory that is missing for one more. */
+  #lack: 'none' | 'told' = 'none'
+
+  constructor(
+    options: Pick<MasterOptions, 'log' | 'hooks' | 'bounds' | 'config'>,
+    crew: Pick<Crew, 'ready'>,
+    sockets: Pick<Sockets, 'descriptors'>,
+  ) {
+    this.#o = options
+    this.#crew = crew
+    this.#sockets = sockets
+    this.#bounds = options.bounds(options.config)
+    this.target = this.#bounds.min
+  }
+
+  get #isRange(): boolean {
+    return this.#bounds.min < this.#bounds.max
+  }
+
+  /** For those who share something out: how many there may be. */
+  get most(): number {
+    return this.#isRange ? this.#bounds.max : this.target
+  }
+
+  /** Other settings: the number stays if they allow it. */
+  use(config: Config): void {
+    const { min, max } = (this.#bounds = this.#o.bounds(config))
+    this.#set(Math.min(max, Math.max(min, this.target)))
+  }
+
+  /** Somebody asks for one more or one fewer: within the range, or without one from 1 up. Answers whether they get it. */
+  step(by: 1 | -1): boolean {
+    const { min, max } = this.#isRange ? this.#bounds : { min: 1, max: Infinity }
+    const target = this.target + by
+    const isAllowed = target >= min && target <= max
+    const bound = by > 0 ? 'most' : 'fewest'
+    if (isAllowed) this.#set(target)
+    else this.#o.log.event('workersBound', { workers: this.target, bound })
+    return isAllowed
+  }
+
+  #set(target: number, why?: Scaling): void {
+    this.#trend = NO_TREND
+    if (target === this.target) return
+    const change = { from: this.target, to: target }
+    this.#lack = 'none'
+    this.target = target
+    this.#o.log.event('workersChanged', { ...change, ...why })
+    this.#o.hooks.run('nworkersChanged', change)
+  }
+
+  /** Looks at the load, once a second. Not while workers are missing: they may be what is needed. */
+  watch(now: number, settings: ScaleSettings): void {
+    if (!this.#isRange || now < this.#lookedAt + LOOK_MS) return
+    this.#lookedAt = now
+    const { ready } = this.#crew
+    if (ready.length < this.target) this.#trend = NO_TREND
+    else this.#decide(this.#look(ready, now), settings, now)
+  }
+
+  /** The next moment watch() has something to do. */
+  get nextDue(): number {
+    if (!this.#isRange) return Infinity
+    const [due, now] = [this.#lookedAt + LOOK_MS, performance.now()]
+    return due > now ? due : now + LOOK_MS // it is not the time for looks, as during a reload
+  }
+
+  #look(ready: readonly WorkerHandle[], now: number): Load {
+    const pids = ready.map(({ pid }) => pid)
+    this.#memory.read(pids, (pid, bytes) => this.#resident.set(pid, bytes))
+    for (const pid of this.#resident.keys()) if (!pids.includes(pid)) this.#resident.delete(pid)
+    return {
+      utilization: ready.flatMap((worker) => utilizationOf(worker, now) ?? []),
+      queued: queuedConnections(this.#sockets.descriptors),
+      memory: {
+        workers: [...this.#resident.values()],
+        master: process.memoryUsage.rss(),
+        granted: Math.min(grantedBy().memory, totalmem()),
+      },
+    }
+  }
+
+  #decide(load: Load, s: ScaleSettings, now: number): void {
+    const rules = {
+      ...this.#bounds,
+      upAt: s.scaleUpAt,
+      upAfter: s.scaleUpAfter * 1000,
+      downAfter: s.scaleDownAfter * 1000,
+    }
+    const { trend, target, held } = decide(this.#trend, load, this.target, rules, now)
+    if (target !== this.target) {
+      const seconds = (now - this.#trend.since) / 1000
+      return this.#set(target, { ...whyOf(load, target > this.target, s), seconds })
+    }
+    this.#trend = trend
+    if (!held || this.#lack === 'told') return
+    this.#lack = 'told'
+    const { workers, master, granted } = load.memory
+    const bytes = workers.reduce((sum, n) => sum + n, master)
+    this.#o.log.event('noMemoryToScale', { workers: this.target, bytes, granted })
+  }
+}
+
+function whyOf({ utilization, queued }: Load, isMore: boolean, s: ScaleSettings) {
+  const busy = mean(utilization)
+  if (!isMore) return { reason: 'calm', utilization: busy } as const
+  return busy >= s.scaleUpAt
+    ? ({ reason: 'busy', utilization: busy } as const)
+    : ({ reason: 'queue', queued } as const)
+}
