@@ -5,6 +5,7 @@ import net from 'node:net'
 import { fs, util } from '../builtin.ts'
 import { UserError } from '../errors.ts'
 import type { ListenQuery } from '../protocol.ts'
+import type { WorkerHandle } from './worker-handle.ts'
 
 /** A bound handle of node, neither listening nor accepting in the master. */
 export interface Handle {
@@ -49,6 +50,14 @@ export class Sockets {
   /** Who waits until it is known whether a socket file is a leftover: a second look would find, and remove, the new one. */
   readonly #probing = new Map<string, (() => void)[]>()
   #closed = false
+
+  /** The worker asked for a socket, and gets it or an errno. */
+  give(worker: WorkerHandle, seq: number, query: ListenQuery): void {
+    this.take(query, worker.id, (errno, handle) => {
+      if (!handle) worker.bindError = bindError(query, errno)
+      worker.tell({ type: 'socket', seq, errno }, handle)
+    })
+  }
 
   /** Replies with the socket for `query`, binding it the first time, or with the errno of the refusal. */
   take(query: ListenQuery, worker: number, reply: Reply): void {

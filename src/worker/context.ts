@@ -3,6 +3,7 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Entry } from './request-entry.ts'
+import type { Standing } from './standing.ts'
 
 /** What `nodicorn/app` finds. */
 export interface Runtime {
@@ -12,6 +13,7 @@ export interface Runtime {
   /** This worker is to get no clients until ready(). */
   readonly notReady: () => void
   readonly ready: () => void
+  readonly standing: Pick<Standing, 'slot' | 'isStandby' | 'onActivate'>
 }
 
 /** A request in flight, as its handler sees it. */

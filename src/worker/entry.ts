@@ -3,7 +3,13 @@
 
 import cluster from 'node:cluster'
 import type { UserError } from '../errors.ts'
-import { EXIT_APP_FAILED, EXIT_APP_NOT_FOUND, INIT_VARIABLE, type WorkerInit } from '../protocol.ts'
+import {
+  EXIT_APP_FAILED,
+  EXIT_APP_NOT_FOUND,
+  INIT_VARIABLE,
+  SLOT_VARIABLE,
+  type WorkerInit,
+} from '../protocol.ts'
 import { Scoreboard } from '../scoreboard.ts'
 import { watchApp, type AppWatch } from './app-loader.ts'
 import { followRequests } from './abort-fetch.ts'
@@ -20,6 +26,7 @@ import { forgiveOwnAborts } from './own-aborts.ts'
 import { Readiness } from './readiness.ts'
 import { Requests } from './requests.ts'
 import { Servers } from './servers.ts'
+import { Standing } from './standing.ts'
 import { Uncaught } from './uncaught.ts'
 import { startWatchdog } from './watchdog-host.ts'
 
@@ -29,7 +36,8 @@ function boot(init: WorkerInit): void {
   const channel = new Channel()
   become(init, channel)
   watchListen(channel)
-  const hooks = hookSlot(init, channel, (error) => giveUp(channel, error))
+  const standing = new Standing(init)
+  const hooks = hookSlot(init, channel, standing, (error) => giveUp(channel, error))
   if (init.mode === 'check') return check(init, channel)
   const servers = new Servers(init.settings, init.explicit)
   const { keepAlive, requestContext, abortFetch } = init.settings
@@ -37,19 +45,33 @@ function boot(init: WorkerInit): void {
   const board = new Scoreboard()
   const handover = new Handover(servers, channel, init.settings)
   const drain = new Drain({ servers, requests, channel, handover, hooks })
-  channel.onMessage = (message, handle) =>
-    message.type === 'drain' ? drain.start(message) : handover.hear(message, handle)
+  channel.onMessage = (message, handle) => {
+    if (message.type === 'drain') drain.start(message)
+    else if (message.type === 'promote') promote(message, standing, readiness)
+    else handover.hear(message, handle)
+  }
   drain.watchMaster()
   drain.catchSignals(init.settings.drainIdle)
   const uncaught = new Uncaught(channel, requests)
   const interrupts = new Interrupts(init.settings, channel)
-  const readiness = new Readiness(init, channel, () => {
+  const readiness = new Readiness(init, channel, standing, () => {
+    handover.changed()
     watch(board, init, interrupts)
     if (init.settings.crash === 'drain') uncaught.watch()
     setImmediate(() => hooks.postWorkerInit?.())
   })
   requests.hook(
-    requestHooks(init, { channel, servers, requests, drain, handover, readiness, board, hooks }),
+    requestHooks(init, {
+      channel,
+      servers,
+      requests,
+      drain,
+      handover,
+      readiness,
+      board,
+      hooks,
+      standing,
+    }),
   )
   forgiveOwnAborts()
   if (requestContext && abortFetch) followRequests()
@@ -57,6 +79,17 @@ function boot(init: WorkerInit): void {
   const app = load(init, channel)
   readiness.app = app
   drain.onCleanUp(() => Promise.allSettled(app.onClose.map((close) => close())))
+}
+
+function promote(
+  { slot, title }: { slot: number; title: string },
+  standing: Standing,
+  readiness: Readiness,
+): void {
+  process.env[SLOT_VARIABLE] = String(slot)
+  process.title = title
+  standing.promote(slot)
+  readiness.promoted()
 }
 
 /** Not before the worker is ready: a boot has its own limit, and the thread would slow it down. */

@@ -21,6 +21,7 @@ import { Entry } from './request-entry.ts'
 import type { Req, RequestHooks, Requests, Res } from './requests.ts'
 import { stampTimeout } from './sent-headers.ts'
 import type { Servers } from './servers.ts'
+import type { Standing } from './standing.ts'
 import { Tracker } from './tracker.ts'
 import { Turnstile } from './turnstile.ts'
 
@@ -33,6 +34,7 @@ export interface Parts {
   readonly readiness: Readiness
   readonly board: Scoreboard
   readonly hooks: HookSlot
+  readonly standing: Standing
 }
 
 export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
@@ -42,11 +44,11 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
   const deadlines = new Deadlines({ ...parts, tracker }, settings)
   const router = new Router(settings.routes)
   const turnstile = new Turnstile((entry) => tracker.timed(entry))
-  const log = accessLog(init)
+  const log = accessLog(init, parts.standing)
   const pool = usesPool(init) ? new Pool(servers, channel, settings) : undefined
   const count = counter(settings, parts)
   tracker.hookResponses()
-  offerContext(tracker, readiness)
+  offerContext(tracker, parts)
   return {
     begin(req, res) {
       const route = router.isEmpty ? undefined : router.match(req.method ?? '', req.url ?? '')
@@ -94,11 +96,12 @@ function listens({ drain, handover, readiness }: Parts, server: net.Server): voi
 }
 
 /** For `nodicorn/app`. */
-const offerContext = (tracker: Tracker, readiness: Readiness): void =>
+const offerContext = (tracker: Tracker, { readiness, standing }: Parts): void =>
   offerRuntime({
     current: () => storage.getStore(),
     notReady: () => readiness.notReady(),
     ready: () => readiness.ready(),
+    standing,
     extend(seconds) {
       const entry = storage.getStore()
       if (!entry) return
@@ -117,8 +120,11 @@ function refuses(req: Req, res: Res, settings: WorkerInit['settings'], maxBody: 
 /** HTTP/2 shares one connection among requests: there is nothing to count. */
 const sentSoFar = (req: Req): number => (req.httpVersionMajor < 2 ? req.socket.bytesWritten : 0)
 
-const accessLog = ({ settings, accessLogFormat, slot }: WorkerInit): AccessLog | undefined =>
-  settings.accessLog ? new AccessLog(settings.accessLog, accessLogFormat, slot) : undefined
+const accessLog = (
+  { settings, accessLogFormat }: WorkerInit,
+  standing: Standing,
+): AccessLog | undefined =>
+  settings.accessLog ? new AccessLog(settings.accessLog, accessLogFormat, standing) : undefined
 
 const usesPool = ({ settings, sockets }: WorkerInit): boolean =>
   settings.workerConnections > 0 && sockets === 'owned'
