@@ -59,3 +59,29 @@ export const onShutdown = (listener: () => unknown): void => {
  * line of the application on. Undefined if there is no such function, and in worker threads.
  */
 export const preloaded = <T = unknown>(): T | undefined => preloadedValue() as T | undefined
+
+/** This worker; its properties are those of the moment. */
+export const worker: {
+  /** 0 to the number of workers - 1, or more while it stands by. Undefined without a supervisor. */
+  readonly slot: number | undefined
+  /** It has no clients yet, and waits to take the place of another worker. */
+  readonly standby: boolean
+} = {
+  get slot() {
+    return runtime()?.standing.slot
+  },
+  get standby() {
+    return runtime()?.standing.isStandby ?? false
+  },
+}
+
+/**
+ * Calls `activate` when this worker begins to serve: on standby when it is promoted, before its first client; otherwise at once,
+ * in a microtask. For what should not run in a worker that only waits, such as a timetable or the consumer of a queue. What it
+ * throws, or rejects with, is an uncaught error of the worker.
+ */
+export const onActivate = (activate: () => unknown): void => {
+  const standing = runtime()?.standing
+  if (standing) standing.onActivate(activate)
+  else queueMicrotask(activate)
+}

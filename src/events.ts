@@ -110,10 +110,26 @@ export const events = {
     (f) =>
       `Try: curl ${f.url.startsWith('unix:') ? `--unix-socket ${f.url.slice(5)} http://localhost/` : f.url}   Stop with Ctrl-C`,
   ),
-  booting: row<Of>('info', (f) => `Booting worker with pid: ${f.worker}`),
+  booting: row<Of & { standby?: true }>(
+    'info',
+    (f) => `Booting worker with pid: ${f.worker}${f.standby ? ' (standby)' : ''}`,
+  ),
   workerReady: row<Of & { seconds: number }>(
     'info',
     (f) => `Worker ready (pid: ${f.worker}) after ${seconds(f.seconds)}`,
+  ),
+  standbyReady: row<Of & { seconds: number }>(
+    'info',
+    (f) => `Standby worker ready (pid: ${f.worker}) after ${seconds(f.seconds)}`,
+  ),
+  promoting: row<Of>(
+    'info',
+    (f) => `Promoting standby worker (pid: ${f.worker}) to slot ${f.slot}`,
+  ),
+  noStandby: row<object>(
+    'warning',
+    () =>
+      "There are no standby workers (--standby): with node:cluster's own sockets a worker cannot listen without getting clients",
   ),
   stillBooting: row<Of & { seconds: number; waitsFor?: string }>('warning', (f) =>
     f.waitsFor

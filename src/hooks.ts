@@ -34,7 +34,7 @@ export interface HookServer {
 
 export interface HookWorker {
   readonly pid: number
-  /** 0 to the number of workers - 1; a worker's successor has the same. */
+  /** 0 to the number of workers - 1; a worker's successor has the same. More for a standby, until it is promoted. */
   readonly slot: number
 }
 

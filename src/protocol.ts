@@ -51,7 +51,8 @@ export type WorkerSettings = Pick<
 >
 
 export interface WorkerInit {
-  readonly mode: 'serve' | 'check'
+  /** `standby`: it boots, and serves from its promotion on. */
+  readonly mode: 'serve' | 'standby' | 'check'
   readonly slot: number
   readonly title: string
   /** Absolute path of the application's file. */
@@ -205,6 +206,8 @@ export interface Connection {
 export type ToWorker =
   | { type: 'socket'; seq: number; errno: number }
   | ({ type: 'drain' } & DrainOrder)
+  /** A standby becomes a worker. */
+  | { type: 'promote'; slot: number; title: string }
   | ({ type: 'take' } & Connection)
   | { type: 'sent'; seq: number }
   | { type: 'given'; seq: number; taken: boolean }
@@ -214,6 +217,8 @@ export type ToMaster =
   | { type: 'listen'; seq: number; query: ListenQuery }
   | { type: 'listening'; address: ListeningAddress }
   | { type: 'ready' }
+  /** Booted, it waits to be promoted. */
+  | { type: 'standby' }
   /** Why it is not ready yet although it listens. */
   | { type: 'waiting'; text: string }
   | { type: 'unlisten'; query: ListenQuery }

@@ -87,6 +87,12 @@ export const settings = {
     env: ['WORKER_CONNECTIONS'],
     help: 'How many connections one worker may have open. A full worker stops accepting and leaves new ones to the others. 0 means no limit.',
   },
+  standby: {
+    ...kinds.count(),
+    default: 0,
+    group: 'Server',
+    help: 'How many booted workers to keep aside, without clients: one of them takes the place of a worker that dies or is replaced, at once. Each costs the memory of a worker, and runs what the app does when it starts. 0 keeps none.',
+  },
   nodeArgs: {
     ...kinds.words('flags'),
     default: [],

@@ -5,7 +5,7 @@ import { payload, type DrainMode } from '../protocol.ts'
 import type { Settings } from '../settings.ts'
 import { Handover } from './handover.ts'
 import type { MasterOptions } from './inputs.ts'
-import { isServing } from './lifecycle.ts'
+import { isBooting, isServing } from './lifecycle.ts'
 import type { WorkerView } from './plan.ts'
 import type { Roll } from './roll.ts'
 import { Recycling, type RecycleSettings } from './recycling.ts'
@@ -114,7 +114,28 @@ export class Crew {
     const worker = new WorkerHandle(options, this.#events)
     worker.deadline = times.bootTimeout > 0 ? worker.bornAt + times.bootTimeout * 1000 : Infinity
     this.#workers.add(worker)
-    this.#log.event('booting', { worker: worker.pid, slot: worker.slot })
+    this.#log.event('booting', {
+      ...worker.facts,
+      ...(worker.state === 'warming' && { standby: true }),
+    })
+  }
+
+  /** It has booted, and waits outside the pool. */
+  stand(worker: WorkerHandle, now: number): void {
+    if (worker.advance('stand') !== 'announce') return
+    worker.deadline = Infinity
+    this.#log.event('standbyReady', { ...worker.facts, seconds: (now - worker.bornAt) / 1000 })
+  }
+
+  /** A standby joins the pool: it boots again as it were, but has only to begin to accept, unless it boots still. */
+  promote(worker: WorkerHandle, slot: number, title: string, { bootTimeout }: Times): void {
+    const hadBooted = worker.state === 'standby'
+    if (worker.advance('promote') !== 'promote') return
+    worker.slot = slot
+    worker.joinedAt = performance.now()
+    if (hadBooted && bootTimeout > 0) worker.deadline = worker.joinedAt + bootTimeout * 1000
+    worker.tell({ type: 'promote', slot, title })
+    this.#log.event('promoting', worker.facts)
   }
 
   /** It is gone: out of the books. */
@@ -128,7 +149,9 @@ export class Crew {
 
   retire(worker: WorkerHandle, reason: LeaveReason, mode: DrainMode, times: Times): void {
     const booting = worker.state === 'booting'
-    if (worker.advance('retire') !== 'drain') return
+    const action = worker.advance('retire')
+    if (action === 'drop') return this.#drop(worker, reason)
+    if (action !== 'drain') return
     const seconds = booting
       ? Math.min(times.gracefulTimeout, LEAVE_BOOT_SECONDS)
       : times.gracefulTimeout
@@ -142,6 +165,20 @@ export class Crew {
         idleSeconds: times.drainIdle,
         upgradedSeconds: times.drainUpgraded,
         handover: reason !== 'stop', // at a stop nobody stays to take anything
+      })
+  }
+
+  /** It has no clients to be patient with; the application may clean up. */
+  #drop(worker: WorkerHandle, reason: LeaveReason): void {
+    worker.reason = reason
+    worker.deadline = performance.now() + LEAVE_QUICK_SECONDS * 1000
+    if (reason !== 'signal')
+      worker.tell({
+        type: 'drain',
+        mode: 'graceful',
+        idleSeconds: 0,
+        upgradedSeconds: 0,
+        handover: false,
       })
   }
 
@@ -184,7 +221,7 @@ export class Crew {
     for (const worker of this.#workers) {
       if (now >= worker.deadline) this.#expire(worker, times)
       else if (now >= silentAt(worker, times)) this.#suspect(worker, now)
-      else if (worker.state === 'booting' && now >= worker.warnAt) {
+      else if (isBooting(worker.state) && now >= worker.warnAt) {
         worker.warnAt = Infinity
         const { facts, bornAt, waitsFor } = worker
         const seconds = (now - bornAt) / 1000
@@ -206,7 +243,9 @@ export class Crew {
   }
 
   #expire(worker: WorkerHandle, { bootTimeout, gracefulTimeout }: Times): void {
-    if (worker.state !== 'booting')
+    if (worker.state === 'dropped')
+      return this.#killDropped(worker, `it had not left within ${LEAVE_QUICK_SECONDS} s`)
+    if (!isBooting(worker.state))
       return this.#kill(
         worker,
         `it had not finished within ${gracefulTimeout} s (--graceful-timeout)`,
@@ -222,7 +261,15 @@ export class Crew {
   }
 
   killAll(why: string): void {
-    for (const worker of this.#workers) if (worker.state !== 'killed') this.#kill(worker, why)
+    for (const worker of this.#workers)
+      if (worker.state === 'dropped') this.#killDropped(worker, why)
+      else if (worker.state !== 'killed') this.#kill(worker, why)
+  }
+
+  /** Nobody is harmed: no error, and it does not count. Its exit is told. */
+  #killDropped(worker: WorkerHandle, why: string): void {
+    worker.killedFor = why
+    this.#sendKill(worker)
   }
 
   /** Workers whose boot no longer matters: without a word. */
@@ -254,7 +301,7 @@ export class Crew {
       Math.min(
         w.deadline,
         silentAt(w, times),
-        w.state === 'booting' ? w.warnAt : Infinity,
+        isBooting(w.state) ? w.warnAt : Infinity,
         w.state === 'ready' && !w.watchdog.heardAt ? performance.now() + FIRST_DIGEST_MS : Infinity,
       ),
     )

@@ -39,6 +39,8 @@ export interface MasterOptions {
   readonly hooks: MasterHooks
   /** How many workers a configuration asks for. */
   readonly bounds: (config: Config) => Bounds
+  /** How many workers on standby it asks for; 0 where there can be none. */
+  readonly standby: (config: Config) => number
   /** Reads flags, environment and file again; rejects with a UserError. */
   readonly loadAgain: () => Promise<Config>
   /** A configuration took effect, for what lives outside the loop (log level). */

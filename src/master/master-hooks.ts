@@ -12,6 +12,7 @@ import {
 import type { Log } from '../log.ts'
 import { payload } from '../protocol.ts'
 import { builtFiles } from '../paths.ts'
+import { isBooting } from './lifecycle.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
 type MasterHookName = keyof MasterHookFunctions
@@ -60,7 +61,7 @@ export class MasterHooks {
     if (abort) this.run('workerAbort', abort)
     if (!this.has('childExit')) return
     const { pid, slot, generation, uptime, state } = worker
-    const unasked = state === 'booting' || worker.killedFor ? 'boot-failed' : 'crash'
+    const unasked = isBooting(state) || worker.killedFor ? 'boot-failed' : 'crash'
     const reason = abort?.reason ?? worker.reason ?? unasked
     this.run('childExit', { pid, slot, generation, uptime, code, signal, reason })
   }

@@ -4,11 +4,12 @@
 import type { Config } from '../config.ts'
 import type { UserError } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { payload, type DrainMode, type ListenQuery, type ToMaster } from '../protocol.ts'
+import { payload, type DrainMode, type ToMaster, type WorkerInit } from '../protocol.ts'
 import { Alarm } from './alarm.ts'
 import { Alerts } from './alerts.ts'
 import { CrashBook } from './crash-book.ts'
 import { Crew } from './crew.ts'
+import { isServing } from './lifecycle.ts'
 import { Listeners } from './listeners.ts'
 import { plan } from './plan.ts'
 import { PostMortem, bootError } from './post-mortem.ts'
@@ -17,9 +18,9 @@ import { Roll } from './roll.ts'
 import { SettingsReader } from './settings-reader.ts'
 import { Size } from './size.ts'
 import type { Order } from './signals.ts'
-import { Sockets, bindError } from './sockets.ts'
+import { Sockets } from './sockets.ts'
 import type { LeaveReason, WorkerHandle } from './worker-handle.ts'
-import { birth } from './worker-init.ts'
+import { birth, titleOf } from './worker-init.ts'
 import type { Exit, Input, MasterOptions, Phase } from './inputs.ts'
 
 /** Workers above the target while one is being replaced. */
@@ -32,7 +33,7 @@ export class Master {
   readonly #sockets = new Sockets()
   readonly #listeners: Listeners
   readonly #crashes = new CrashBook()
-  readonly #postMortem = new PostMortem()
+  readonly #postMortem: PostMortem
   readonly #alerts: Alerts
   readonly #reports: Reports
   readonly #roll: Roll
@@ -52,6 +53,7 @@ export class Master {
     this.#roll = new Roll(options.config)
     this.#alerts = new Alerts(options, () => this.#roll.config.settings)
     this.#reports = new Reports(options.log, this.#alerts)
+    this.#postMortem = new PostMortem(options.log, this.#alerts)
     this.#reader = new SettingsReader(options.loadAgain, (input) => this.post(input))
     this.#crew = new Crew(options, this.#roll, {
       message: (worker, message) => this.post({ type: 'message', worker, message }),
@@ -112,24 +114,38 @@ export class Master {
   }
 
   #carryOut(now: number): number {
-    const { spawn, retire, wakeAt } = plan({
+    const { spawn, warm, promote, retire, wakeAt } = plan({
       workers: this.#crew.views(),
       target: this.#phase.step === 'stopping' ? 0 : this.#size.target,
       oldest: this.#roll.oldest,
       surge: SURGE,
+      standby: this.#standby,
       notBefore: this.#crashes.notBefore,
       now,
     })
-    for (const slot of spawn) this.#spawn(slot)
+    for (const { id, slot } of promote) this.#promote(this.#crew.byId(id)!, slot)
+    for (const slot of spawn) this.#spawn(slot, 'serve')
+    for (const slot of warm) this.#spawn(slot, 'standby')
     for (const id of retire) this.#retire(this.#crew.byId(id)!)
     return wakeAt ?? Infinity
   }
 
-  #spawn(slot: number): void {
+  /** None before the server is ready: they must not delay it. */
+  get #standby(): number {
+    const { step } = this.#phase
+    return step === 'starting' || step === 'stopping' ? 0 : this.#o.standby(this.#roll.config)
+  }
+
+  #promote(worker: WorkerHandle, slot: number): void {
+    const title = titleOf(this.#o.birth, slot, 'serve')
+    this.#crew.promote(worker, slot, title, this.#roll.config.settings)
+  }
+
+  #spawn(slot: number, mode: WorkerInit['mode']): void {
     const { config, generation } = this.#roll
     const quiet = this.#phase.step === 'starting'
     this.#crew.spawn(
-      { ...birth({ ...this.#o.birth, config }, slot), generation, quiet },
+      { ...birth({ ...this.#o.birth, config }, slot, mode), generation, quiet },
       config.settings,
     )
   }
@@ -141,8 +157,8 @@ export class Master {
 
   #leaveReason(worker: WorkerHandle): LeaveReason {
     if (this.#phase.step === 'stopping') return 'stop'
-    if (worker.slot >= this.#size.target) return 'scale'
-    return worker.generation < this.#roll.oldest ? 'reload' : worker.reason!
+    if (isServing(worker.state) && worker.slot >= this.#size.target) return 'scale'
+    return worker.generation < this.#roll.oldest ? 'reload' : (worker.reason ?? 'scale')
   }
 
   #obey(order: Order, name: string, now: number): void {
@@ -203,13 +219,15 @@ export class Master {
   #hear(worker: WorkerHandle, message: ToMaster, now: number): void {
     switch (message.type) {
       case 'listen':
-        return this.#giveSocket(worker, message.seq, message.query)
+        return this.#sockets.give(worker, message.seq, message.query)
       case 'unlisten':
         return this.#sockets.release(message.query, worker.id)
       case 'listening':
         return this.#listeners.heard(message.address, worker.generation)
       case 'ready':
         return this.#ready(worker, now)
+      case 'standby':
+        return this.#crew.stand(worker, now)
       case 'failed':
         worker.failure = message
         return
@@ -238,42 +256,23 @@ export class Master {
     }
   }
 
-  #giveSocket(worker: WorkerHandle, seq: number, query: ListenQuery): void {
-    this.#sockets.take(query, worker.id, (errno, handle) => {
-      if (!handle) worker.bindError = bindError(query, errno)
-      worker.tell({ type: 'socket', seq, errno }, handle)
-    })
-  }
-
   #ready(worker: WorkerHandle, now: number): void {
     if (worker.advance('ready') !== 'announce') return
     this.#everReady = true
     this.#reader.ready()
     worker.deadline = Infinity
     worker.lastWords.release()
-    this.#log.event('workerReady', { ...worker.facts, seconds: (now - worker.bornAt) / 1000 })
+    this.#log.event('workerReady', { ...worker.facts, seconds: (now - worker.joinedAt) / 1000 })
   }
 
   #exited({ worker, code, signal }: Exit, now: number): void {
-    const { state, facts, uptime } = worker
+    const { state } = worker
     this.#crew.bury(worker, code, signal)
     this.#sockets.forget(worker.id)
     if (this.#failure) return
-    const { postMortem } = worker.watchdog
-    if (postMortem) {
-      this.#alerts.count(now)
-      this.#log.event('workerTimeout', { ...facts, uptime, ...payload(postMortem) })
-      if (state === 'ready') return // killed for what it did, not failing to start: its successor need not wait
-    }
-    if (state === 'draining' || (state === 'killed' && worker.reason))
-      return this.#log.event('workerExited', {
-        ...facts,
-        uptime,
-        reason: worker.killedFor ? 'killed' : worker.reason!,
-      })
-    if (state === 'ready')
-      this.#log.event('workerCrashed', this.#postMortem.of(worker, code, signal))
-    else this.#bootFailed(worker, code, signal)
+    const fate = this.#postMortem.tell(worker, state, { code, signal }, now)
+    if (fate === 'left') return
+    if (fate === 'boot-failed') this.#bootFailed(worker, code, signal)
     if (this.#phase.step !== 'stopping') this.#backOff(worker, now)
   }
 
@@ -321,6 +320,7 @@ export class Master {
       this.#phase = { step: 'running' }
       const seconds = (now - this.#startedAt) / 1000
       this.#o.onReady({ workers: ready.map((w) => w.pid), urls: this.urls, seconds })
+      this.post({ type: 'tick' }) // now the standbys may boot
     }
     if (this.#roll.isRolling && oldestGeneration >= this.#roll.oldest) {
       this.#log.event('reloaded', this.#roll.finish(now))

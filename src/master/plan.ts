@@ -2,6 +2,7 @@
 // this one difference. Pure: no node, the time is an argument (milliseconds).
 
 import { isServing, type State } from './lifecycle.ts'
+import { Reserve } from './reserve.ts'
 
 export interface WorkerView {
   readonly id: number
@@ -22,6 +23,8 @@ export interface PlanInput {
   readonly oldest: number
   /** How many workers may live above the target while some are being replaced. */
   readonly surge: number
+  /** How many booted workers to keep outside the pool; their slots are from target on. */
+  readonly standby: number
   /** For slots that back off after crashes: when they may start again. */
   readonly notBefore: ReadonlyMap<number, number>
   readonly now: number
@@ -30,18 +33,29 @@ export interface PlanInput {
 export interface Plan {
   /** Slots to start a worker in. */
   readonly spawn: readonly number[]
+  /** Slots to start a standby in. */
+  readonly warm: readonly number[]
+  /** Standbys that join the pool, and in which slot. */
+  readonly promote: readonly Promotion[]
   /** Ids of workers to drain. */
   readonly retire: readonly number[]
   /** When to plan again although nothing happened. */
   readonly wakeAt: number | undefined
 }
 
-/** A slot without a worker is filled at once; a stale worker leaves only when its replacement is ready. */
+export interface Promotion {
+  readonly id: number
+  readonly slot: number
+}
+
+/** A slot without a worker is filled at once, by a standby if there is one; a stale worker leaves only when its replacement is ready. */
 export function plan(input: PlanInput): Plan {
   const spawn: number[] = []
+  const promote: Promotion[] = []
   const retire: number[] = input.workers
     .filter((w) => isServing(w.state) && w.slot >= input.target)
     .map((w) => w.id)
+  const reserve = new Reserve(input)
   let wakeAt = Infinity
   let room = roomForReplacements(input)
   for (let slot = 0; slot < input.target; slot++) {
@@ -50,13 +64,23 @@ export function plan(input: PlanInput): Plan {
     retire.push(...superfluous.map((w) => w.id))
     if (fresh.length > 0 || (stale.length > 0 && room < 1)) continue
     const notBefore = input.notBefore.get(slot) ?? 0
-    if (notBefore > input.now) wakeAt = Math.min(wakeAt, notBefore)
-    else {
-      spawn.push(slot)
-      if (stale.length > 0) room--
+    if (notBefore > input.now) {
+      wakeAt = Math.min(wakeAt, notBefore)
+      continue
     }
+    const standby = reserve.take(slot, stale.length > 0 ? 'in-order' : 'urgent')
+    if (standby) promote.push({ id: standby.id, slot })
+    else if (stale.length > 0 && input.standby > 0)
+      continue // its successor boots as a standby
+    else spawn.push(slot)
+    if (stale.length > 0) room--
   }
-  return { spawn, retire, wakeAt: wakeAt === Infinity ? undefined : wakeAt }
+  retire.push(...reserve.drop())
+  const isFilling = spawn.length + promote.length > 0
+  const refill = isFilling ? { warm: [], wakeAt: Infinity } : reserve.refill(room)
+  wakeAt = Math.min(wakeAt, refill.wakeAt)
+  const { warm } = refill
+  return { spawn, warm, promote, retire, wakeAt: wakeAt === Infinity ? undefined : wakeAt }
 }
 
 function occupants(
@@ -72,12 +96,18 @@ function occupants(
 const bestFirst = (a: WorkerView, b: WorkerView): number =>
   Number(b.state === 'ready') - Number(a.state === 'ready') || b.generation - a.generation
 
-/** Replacements that may boot now: `surge` above the target, those still draining included, but not (up to `target`) those that linger. */
+/**
+ * Replacements that may boot now: `surge` above the target, those still draining included, but not (up to `target`) those that
+ * linger. Standbys have room of their own.
+ */
 function roomForReplacements({ workers, target, surge }: PlanInput): number {
   const lingering = workers.filter((w) => w.state === 'draining' && w.lingering).length
-  const alive = workers.filter((w) => w.state !== 'gone').length - Math.min(lingering, target)
+  const inPool = workers.filter((w) => !OUTSIDE.includes(w.state))
+  const alive = inPool.length - Math.min(lingering, target)
   return Math.max(0, target + surge - Math.max(alive, target))
 }
+
+const OUTSIDE: readonly State[] = ['warming', 'standby', 'dropped', 'gone']
 
 /** Seconds to wait before the n-th start in a row after crashes: 0, 1, 2, 4 ... up to `max`. */
 export const backOff = (crashes: number, max: number): number =>

@@ -2,15 +2,52 @@
 
 import { oomKills } from '../cgroup.ts'
 import { UserError } from '../errors.ts'
-import { EXIT_APP_NOT_FOUND } from '../protocol.ts'
+import type { Log } from '../log.ts'
+import { EXIT_APP_NOT_FOUND, payload } from '../protocol.ts'
 import type { Facts } from '../events.ts'
+import type { Alerts } from './alerts.ts'
+import { isBooting, type State } from './lifecycle.ts'
 import type { WorkerHandle } from './worker-handle.ts'
+
+/** `left`: as it was told, or for what it did to a request; `boot-failed` is for the loop to tell. */
+export type Fate = 'left' | 'crashed' | 'boot-failed'
 
 export class PostMortem {
   #oomKills = oomKills() ?? 0
+  readonly #log: Log
+  readonly #alerts: Alerts
+
+  constructor(log: Log, alerts: Alerts) {
+    this.#log = log
+    this.#alerts = alerts
+  }
+
+  /** Tells the log of a worker that is gone and was in `state`. `now`: ms of performance.now(). */
+  tell(
+    worker: WorkerHandle,
+    state: State,
+    { code, signal }: { code: number | null; signal: NodeJS.Signals | null },
+    now: number,
+  ): Fate {
+    const { facts, uptime, watchdog } = worker
+    const { postMortem } = watchdog
+    if (postMortem) {
+      this.#alerts.count(now)
+      this.#log.event('workerTimeout', { ...facts, uptime, ...payload(postMortem) })
+      if (state === 'ready') return 'left' // killed for what it did, not failing to start: its successor need not wait
+    }
+    if (isLeaving(state) || (state === 'killed' && worker.reason)) {
+      const reason = worker.killedFor ? 'killed' : worker.reason!
+      this.#log.event('workerExited', { ...facts, uptime, reason })
+      return 'left'
+    }
+    if (isBooting(state) || state === 'killed') return 'boot-failed'
+    this.#log.event('workerCrashed', this.#of(worker, code, signal))
+    return 'crashed'
+  }
 
   /** Of a worker that nobody told to end. */
-  of(
+  #of(
     worker: WorkerHandle,
     code: number | null,
     signal: NodeJS.Signals | null,
@@ -32,6 +69,8 @@ export class PostMortem {
       : "not by us, and not for memory (the cgroup's oom_kill counter did not rise): somebody sent it"
   }
 }
+
+const isLeaving = (state: State): boolean => state === 'draining' || state === 'dropped'
 
 /** The error that ends a start or a reload: the worker's own words if it had any, else how it ended. */
 export function bootError(

@@ -5,6 +5,7 @@ import net from 'node:net'
 import { fs, util } from '../builtin.ts'
 import { UserError } from '../errors.ts'
 import type { ListenQuery } from '../protocol.ts'
+import type { WorkerHandle } from './worker-handle.ts'
 
 /** A bound handle of node, neither listening nor accepting in the master. */
 export interface Handle {
@@ -55,6 +56,14 @@ export class Sockets {
   get descriptors(): number[] {
     const tcp = [...this.#sockets.values()].filter(({ query }) => !isUnix(query))
     return tcp.flatMap(({ handle: { fd = -1 } }) => (fd < 0 ? [] : fd))
+  }
+
+  /** The worker asked for a socket, and gets it or an errno. */
+  give(worker: WorkerHandle, seq: number, query: ListenQuery): void {
+    this.take(query, worker.id, (errno, handle) => {
+      if (!handle) worker.bindError = bindError(query, errno)
+      worker.tell({ type: 'socket', seq, errno }, handle)
+    })
   }
 
   /** Replies with the socket for `query`, binding it the first time, or with the errno of the refusal. */

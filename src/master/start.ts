@@ -65,6 +65,7 @@ export async function startMaster(
   for (const text of config.notes) log.event('note', { text })
   if (!config.settings.requestContext) log.event('noRequestContext', {})
   const sockets = chooseSockets(config, log)
+  if (sockets === 'cluster' && config.settings.standby > 0) log.event('noStandby', {})
   const birth = { request, name, sockets } satisfies Omit<Birth, 'config'>
   return run(request, birth, { log, hooks: new MasterHooks(log, owner), pidfile })
 }
@@ -162,13 +163,14 @@ function basics(
   birth: Omit<Birth, 'config'>,
   { log, hooks, stopped }: Parts & { stopped: AbortSignal },
 ): Omit<MasterOptions, 'onReady' | 'onEnd'> {
-  let { requestContext } = request.config.settings
+  let { requestContext, standby } = request.config.settings
   return {
     birth,
     config: request.config,
     log,
     hooks,
     bounds: boundsOf,
+    standby: (config) => (birth.sockets === 'owned' ? config.settings.standby : 0),
     loadAgain: async () => {
       const next = await request.loadAgain()
       log.check(next.settings)
@@ -179,6 +181,9 @@ function basics(
       const { settings, notes } = config
       if (requestContext && !settings.requestContext) log.event('noRequestContext', {})
       requestContext = settings.requestContext
+      if (standby === 0 && settings.standby > 0 && birth.sockets === 'cluster')
+        log.event('noStandby', {})
+      standby = settings.standby
       hooks.use(config.hooks)
       if (settings.umask !== undefined) process.umask(settings.umask)
       log.change(settings)

@@ -71,9 +71,12 @@ const STILL_BOOTING_MS = 5_000
 export class WorkerHandle {
   readonly id: number
   readonly pid: number
-  readonly slot: number
+  /** Another one from its promotion on. */
+  slot: number
   readonly generation: number
   readonly bornAt = performance.now()
+  /** When it was promoted, or started if it never was a standby; ms of performance.now(). */
+  joinedAt = this.bornAt
   readonly lastWords: LastWords
   readonly watchdog: WatchdogPipe
   /** If it is to read, or to write, what preload() returned. */
@@ -98,11 +101,12 @@ export class WorkerHandle {
   waitsFor: string | undefined
   /** Why we killed it, if we did. */
   killedFor: string | undefined
-  #state: State = 'booting'
+  #state: State
   readonly #worker: Worker
 
   constructor(options: SpawnOptions, events: WorkerEvents) {
     this.slot = options.init.slot
+    this.#state = options.init.mode === 'standby' ? 'warming' : 'booting'
     this.generation = options.generation
     this.#worker = fork(options)
     const child = this.#worker.process
@@ -140,9 +144,9 @@ export class WorkerHandle {
     return this.#state
   }
 
-  /** Seconds. */
+  /** Seconds, from its promotion on if it was a standby. */
   get uptime(): number {
-    return (performance.now() - this.bornAt) / 1000
+    return (performance.now() - this.joinedAt) / 1000
   }
 
   /** Applies the event to the table; the caller does what the returned action says. */

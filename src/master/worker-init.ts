@@ -70,7 +70,7 @@ export function birth(
   const init: WorkerInit = {
     mode,
     slot,
-    title: `supervisor: worker ${slot} [${b.name}]`,
+    title: titleOf(b, slot, mode),
     file: b.request.file,
     ...(b.request.exportName === undefined ? {} : { exportName: b.request.exportName }),
     addresses: settings.bind.map((text) => parseAddress(text)),
@@ -96,6 +96,13 @@ export function birth(
     env: { ...portFromBind(b.config), ...threadPool(settings.threads), ...settings.env },
   }
 }
+
+/** The process title of a worker. */
+export const titleOf = (
+  { name }: Pick<Birth, 'name'>,
+  slot: number,
+  mode: WorkerInit['mode'],
+): string => `supervisor: ${mode === 'standby' ? 'standby' : 'worker'} ${slot} [${name}]`
 
 /** Undefined if there is none: then a worker never looks at the settings file. */
 function workerHooks(config: Config, mode: WorkerInit['mode']): WorkerHooksInit | undefined {

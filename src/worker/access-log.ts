@@ -5,6 +5,7 @@ import { createRequire } from 'node:module'
 import type { SonicBoom } from 'sonic-boom'
 import type { Entry } from './request-entry.ts'
 import { headLength, sentHeader } from './sent-headers.ts'
+import type { Standing } from './standing.ts'
 
 const BUFFER_BYTES = 4_096
 const FLUSH_MS = 200
@@ -14,7 +15,7 @@ export class AccessLog {
   readonly #line: (entry: Entry) => string
 
   /** `file`: a path, or `-` for stdout. */
-  constructor(file: string, format: 'text' | 'json', slot: number) {
+  constructor(file: string, format: 'text' | 'json', standing: Standing) {
     const sonic = createRequire(import.meta.url)('sonic-boom') as { SonicBoom: typeof SonicBoom }
     const dest = file === '-' ? { fd: 1 } : { dest: file }
     this.#out = new sonic.SonicBoom({
@@ -25,7 +26,7 @@ export class AccessLog {
     } as never)
     // EPIPE, ENOSPC: the log's reader left or the disk is full; requests are served all the same
     this.#out.on('error', () => undefined)
-    this.#line = format === 'json' ? (entry) => jsonLine(entry, slot) : combinedLine
+    this.#line = format === 'json' ? (entry) => jsonLine(entry, standing.slot) : combinedLine
     setInterval(() => this.#out.flush(), FLUSH_MS).unref()
     process.on('exit', () => this.flush())
   }

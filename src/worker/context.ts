@@ -3,6 +3,7 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Entry } from './request-entry.ts'
+import type { Standing } from './standing.ts'
 
 /** What `nodicorn/app` finds. */
 export interface Runtime {
@@ -14,6 +15,7 @@ export interface Runtime {
   readonly ready: () => void
   /** Called when this worker begins to leave. */
   readonly onShutdown: (listener: () => unknown) => void
+  readonly standing: Pick<Standing, 'slot' | 'isStandby' | 'onActivate'>
 }
 
 /** A request in flight, as its handler sees it. */

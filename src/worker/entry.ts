@@ -3,7 +3,13 @@
 
 import cluster from 'node:cluster'
 import type { UserError } from '../errors.ts'
-import { EXIT_APP_FAILED, EXIT_APP_NOT_FOUND, INIT_VARIABLE, type WorkerInit } from '../protocol.ts'
+import {
+  EXIT_APP_FAILED,
+  EXIT_APP_NOT_FOUND,
+  INIT_VARIABLE,
+  SLOT_VARIABLE,
+  type WorkerInit,
+} from '../protocol.ts'
 import { Scoreboard } from '../scoreboard.ts'
 import { watchApp, type AppWatch } from './app-loader.ts'
 import { followRequests } from './abort-fetch.ts'
@@ -21,13 +27,14 @@ import { Interrupts } from './interruptible.ts'
 import { dropPrivileges } from './identity.ts'
 import { adoptSockets, canOwnSockets, hasListened, pretendToListen, watchListen } from './listen.ts'
 import { hookSlot } from './hook-slot.ts'
-import { requestHooks } from './hooks.ts'
+import { requestHooks, type Parts } from './hooks.ts'
 import { forgiveOwnAborts } from './own-aborts.ts'
 import { readPreloaded } from './preloaded.ts'
 import { Readiness } from './readiness.ts'
 import { Requests } from './requests.ts'
 import { Servers } from './servers.ts'
 import { Shutdown } from './shutdown.ts'
+import { Standing } from './standing.ts'
 import { Uncaught } from './uncaught.ts'
 import { startWatchdog } from './watchdog-host.ts'
 
@@ -37,10 +44,18 @@ function boot(init: WorkerInit): void {
   const channel = new Channel()
   become(init, channel)
   watchListen(channel)
-  const hooks = hookSlot(init, channel, (error) => giveUp(channel, error))
+  const standing = new Standing(init)
+  const hooks = hookSlot(init, channel, standing, (error) => giveUp(channel, error))
   if (init.mode === 'check') return check(init, channel)
   if (init.preloaded && !readPreloaded()) process.exit(EXIT_APP_FAILED)
   if (typeof init.compileCache === 'object') useCompileCache(init.compileCache.directory)
+  serve(init, { channel, standing, hooks })
+}
+
+function serve(
+  init: WorkerInit,
+  { channel, standing, hooks }: Pick<Parts, 'channel' | 'standing' | 'hooks'>,
+): void {
   const servers = new Servers(init.settings, init.explicit)
   const { keepAlive, requestContext, abortFetch } = init.settings
   const requests = new Requests(servers, keepAlive > 0, requestContext ? storage : undefined)
@@ -50,13 +65,17 @@ function boot(init: WorkerInit): void {
     channel.tell({ type: 'hook-failed', hook: 'onShutdown', ...thrown }),
   )
   const drain = new Drain({ servers, requests, channel, handover, hooks, shutdown })
-  channel.onMessage = (message, handle) =>
-    message.type === 'drain' ? drain.start(message) : handover.hear(message, handle)
+  channel.onMessage = (message, handle) => {
+    if (message.type === 'drain') drain.start(message)
+    else if (message.type === 'promote') promote(message, standing, readiness)
+    else handover.hear(message, handle)
+  }
   drain.watchMaster()
   drain.catchSignals(init.settings)
   const uncaught = new Uncaught(channel, requests)
   const interrupts = new Interrupts(init.settings, channel)
-  const readiness = new Readiness(init, channel, () => {
+  const readiness = new Readiness(init, channel, standing, () => {
+    handover.changed()
     watch(board, init, interrupts)
     if (init.settings.crash === 'drain') uncaught.watch()
     setImmediate(() => hooks.postWorkerInit?.())
@@ -72,6 +91,7 @@ function boot(init: WorkerInit): void {
       shutdown,
       board,
       hooks,
+      standing,
     }),
   )
   forgiveOwnAborts()
@@ -80,6 +100,17 @@ function boot(init: WorkerInit): void {
   const app = load(init, channel)
   readiness.app = app
   drain.onCleanUp(() => Promise.allSettled(app.onClose.map((close) => close())))
+}
+
+function promote(
+  { slot, title }: { slot: number; title: string },
+  standing: Standing,
+  readiness: Readiness,
+): void {
+  process.env[SLOT_VARIABLE] = String(slot)
+  process.title = title
+  standing.promote(slot)
+  readiness.promoted()
 }
 
 /** Not before the worker is ready: a boot has its own limit, and the thread would slow it down. */

@@ -6,6 +6,7 @@ import type { DrainMode, WorkerHooksInit, WorkerInit } from '../protocol.ts'
 import type { Channel } from './channel.ts'
 import type { Entry } from './request-entry.ts'
 import type { Answer } from './error-answer.ts'
+import type { Standing } from './standing.ts'
 
 /** What is not set is undefined; what is set never throws. */
 export interface HookSlot {
@@ -23,6 +24,7 @@ export interface WantedHooks {
   readonly hooks: WorkerHooksInit
   readonly init: WorkerInit
   readonly channel: Channel
+  readonly standing: Standing
   /** The settings file can't be loaded; the worker must end. */
   readonly onFailure: (error: UserError) => void
   readonly slot: HookSlot
@@ -36,10 +38,12 @@ const shared = globalThis as { [WANTED]?: WantedHooks }
 export function hookSlot(
   init: WorkerInit,
   channel: Channel,
+  standing: Standing,
   onFailure: (error: UserError) => void,
 ): HookSlot {
   const slot: HookSlot = {}
-  if (init.hooks) shared[WANTED] = { hooks: init.hooks, init, channel, onFailure, slot }
+  const { hooks } = init
+  if (hooks) shared[WANTED] = { hooks, init, channel, standing, onFailure, slot }
   return slot
 }
 

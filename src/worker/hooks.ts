@@ -22,6 +22,7 @@ import type { Req, RequestHooks, Requests, Res } from './requests.ts'
 import { stampTimeout } from './sent-headers.ts'
 import type { Servers } from './servers.ts'
 import type { Shutdown } from './shutdown.ts'
+import type { Standing } from './standing.ts'
 import { Tracker } from './tracker.ts'
 import { Turnstile } from './turnstile.ts'
 
@@ -35,6 +36,7 @@ export interface Parts {
   readonly shutdown: Shutdown
   readonly board: Scoreboard
   readonly hooks: HookSlot
+  readonly standing: Standing
 }
 
 export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
@@ -44,7 +46,7 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
   const deadlines = new Deadlines({ ...parts, tracker }, settings)
   const router = new Router(settings.routes)
   const turnstile = new Turnstile((entry) => tracker.timed(entry))
-  const log = accessLog(init)
+  const log = accessLog(init, parts.standing)
   const pool = usesPool(init) ? new Pool(servers, channel, settings) : undefined
   const count = counter(settings, parts)
   tracker.hookResponses()
@@ -95,12 +97,17 @@ function listens({ drain, handover, readiness }: Parts, server: net.Server): voi
 }
 
 /** For `nodicorn/app`. */
-const offerContext = (tracker: Tracker, { readiness, shutdown }: Parts, ceiling: number): void =>
+const offerContext = (
+  tracker: Tracker,
+  { readiness, shutdown, standing }: Parts,
+  ceiling: number,
+): void =>
   offerRuntime({
     current: () => storage.getStore(),
     notReady: () => readiness.notReady(),
     ready: () => readiness.ready(),
     onShutdown: (listener) => shutdown.add(listener),
+    standing,
     extend(seconds) {
       const entry = storage.getStore()
       if (!entry) return
@@ -119,8 +126,11 @@ function refuses(req: Req, res: Res, settings: WorkerInit['settings'], maxBody: 
 /** HTTP/2 shares one connection among requests: there is nothing to count. */
 const sentSoFar = (req: Req): number => (req.httpVersionMajor < 2 ? req.socket.bytesWritten : 0)
 
-const accessLog = ({ settings, accessLogFormat, slot }: WorkerInit): AccessLog | undefined =>
-  settings.accessLog ? new AccessLog(settings.accessLog, accessLogFormat, slot) : undefined
+const accessLog = (
+  { settings, accessLogFormat }: WorkerInit,
+  standing: Standing,
+): AccessLog | undefined =>
+  settings.accessLog ? new AccessLog(settings.accessLog, accessLogFormat, standing) : undefined
 
 const usesPool = ({ settings, sockets }: WorkerInit): boolean =>
   settings.workerConnections > 0 && sockets === 'owned'

@@ -1,5 +1,6 @@
 // When this worker is ready, and what it tells the master of the servers that listen: they do, then the application says so
-// if it wants to, then its check is answered well. Only then does it get clients. Runs in every worker.
+// if it wants to, then its check is answered well, then, if it is a standby, it is promoted. Only then does it get clients.
+// Runs in every worker.
 
 import type net from 'node:net'
 import type { WorkerInit } from '../protocol.ts'
@@ -7,6 +8,7 @@ import type { AppWatch } from './app-loader.ts'
 import type { Channel } from './channel.ts'
 import { holdSockets, releaseSockets } from './listen.ts'
 import { describeServer, isWhereAsked } from './listening.ts'
+import type { Standing } from './standing.ts'
 
 /** So long after its first server may an application listen where `--bind` says, ms. */
 const BIND_PATIENCE_MS = 1_000
@@ -17,7 +19,7 @@ const WAITS = 'it listens, but has not called ready()'
 
 export class Readiness {
   app: AppWatch | undefined
-  #state: 'booting' | 'listening' | 'checking' | 'ready' = 'booting'
+  #state: 'booting' | 'listening' | 'checking' | 'standby' | 'ready' = 'booting'
   /** The application is to call ready(). */
   #isAwaited: boolean
   #listening: net.Server[] = []
@@ -25,16 +27,18 @@ export class Readiness {
   #told = ''
   readonly #init: WorkerInit
   readonly #channel: Channel
+  readonly #standing: Standing
   readonly #onReady: () => void
 
-  constructor(init: WorkerInit, channel: Channel, onReady: () => void) {
+  constructor(init: WorkerInit, channel: Channel, standing: Standing, onReady: () => void) {
     this.#onReady = onReady
     this.#init = init
     this.#channel = channel
+    this.#standing = standing
     const { waitReady, readyCheck } = init.settings
     this.#isAwaited = waitReady
     if (waitReady) this.#hearPm2()
-    if (waitReady || readyCheck) holdSockets()
+    if (waitReady || readyCheck || standing.isStandby) holdSockets()
   }
 
   get isReady(): boolean {
@@ -56,7 +60,7 @@ export class Readiness {
 
   /** For `nodicorn/app`: listening is not all it takes. Too late once the worker is ready. */
   notReady(): void {
-    if (this.isReady) return
+    if (this.isReady || this.#state === 'standby') return
     this.#isAwaited = true
     holdSockets()
   }
@@ -65,6 +69,11 @@ export class Readiness {
   ready(): void {
     this.#isAwaited = false
     this.#advance()
+  }
+
+  /** It is no standby any more: once it has booted it joins the pool. */
+  promoted(): void {
+    if (this.#state === 'standby') this.#join()
   }
 
   /** What applications say that were written for PM2's `wait_ready`. */
@@ -79,7 +88,7 @@ export class Readiness {
   #advance(): void {
     if (this.#state !== 'listening') return
     if (this.#isAwaited) return this.#tell(WAITS)
-    if (this.#init.settings.readyCheck === '') return this.#join()
+    if (this.#init.settings.readyCheck === '') return this.#booted()
     this.#state = 'checking'
     void this.#check()
   }
@@ -97,7 +106,7 @@ export class Readiness {
             (error: Error) => `${what} failed: ${error.message}`,
           )
         : `there is no HTTP server to ask ${what}`
-      if (fault === '') return this.#join()
+      if (fault === '') return this.#booted()
       if (fault !== this.#told)
         this.#channel.tell({ type: 'notice', text: `Worker ${process.pid} is not ready: ${fault}` })
       this.#tell(fault)
@@ -108,6 +117,12 @@ export class Readiness {
   #tell(fault: string): void {
     this.#told = fault
     this.#channel.tell({ type: 'waiting', text: fault })
+  }
+
+  #booted(): void {
+    if (!this.#standing.isStandby) return this.#join()
+    this.#state = 'standby'
+    this.#channel.tell({ type: 'standby' })
   }
 
   #join(): void {
@@ -124,8 +139,8 @@ export class Readiness {
 
   /** An application may listen on several addresses: only after a while is it clear that none of them is the one asked for. */
   #checkBind(server: net.Server): void {
-    const { slot, bindIsExplicit, addresses } = this.#init
-    if (slot > 0 || !bindIsExplicit) return
+    const { bindIsExplicit, addresses } = this.#init
+    if (this.#standing.slot > 0 || !bindIsExplicit) return
     if (isWhereAsked(server, addresses)) this.#bind = 'heeded'
     if (this.#bind !== 'unknown') return
     this.#bind = 'waiting'

@@ -23,14 +23,17 @@ const ENDING_MS = 10_000
 export class WorkerHooks {
   readonly #runner = new HookRunner((hook, thrown) => this.#failed(hook, thrown))
   readonly #wanted: WantedHooks
-  readonly #worker: HookWorker
   #exit: 'not-called' | 'called' = 'not-called'
   #second = 0
   #failures = 0
 
   constructor(wanted: WantedHooks) {
     this.#wanted = wanted
-    this.#worker = frozen({ pid: process.pid, slot: wanted.init.slot })
+  }
+
+  /** Its slot is another one after a promotion. */
+  get #worker(): HookWorker {
+    return frozen({ pid: process.pid, slot: this.#wanted.standing.slot })
   }
 
   /** Runs the settings file and postFork. Does not resolve if the file fails: the worker is about to end. */
@@ -57,7 +60,6 @@ export class WorkerHooks {
   }
 
   #calls(): HookSlot {
-    const worker = this.#worker
     const runner = this.#runner
     const ifSet = <T>(name: keyof WorkerHookFunctions, call: T): T | undefined =>
       runner.hooks[name] === undefined ? undefined : call
@@ -72,8 +74,10 @@ export class WorkerHooks {
         void runner.call('postRequest', responseFacts(entry))
       }),
       timeoutAnswer: ifSet('timeoutAnswer', (entry) => customAnswer(runner, entry)),
-      postWorkerInit: ifSet('postWorkerInit', () => void runner.call('postWorkerInit', worker)),
-      workerInt: ifSet('workerInt', () => void runner.call('workerInt', worker)),
+      postWorkerInit: ifSet('postWorkerInit', () => {
+        void runner.call('postWorkerInit', this.#worker)
+      }),
+      workerInt: ifSet('workerInt', () => void runner.call('workerInt', this.#worker)),
       workerExit: ifSet('workerExit', (mode) => this.#leaving(mode)),
     }
   }
