@@ -137,7 +137,7 @@ export class Crew {
         type: 'drain',
         mode,
         idleSeconds: times.drainIdle,
-        handover: reason !== 'stop', // at a stop nobody stays to take anything
+        handover: reason !== 'stop' && reason !== 'upgrade', // nobody here stays to take anything
       })
   }
 

@@ -4,7 +4,7 @@
 import type { Config } from '../config.ts'
 import type { UserError } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { payload, type DrainMode, type ListenQuery, type ToMaster } from '../protocol.ts'
+import { payload, type DrainMode, type ToMaster } from '../protocol.ts'
 import { Alarm } from './alarm.ts'
 import { Alerts } from './alerts.ts'
 import { CrashBook } from './crash-book.ts'
@@ -15,11 +15,11 @@ import { PostMortem, bootError } from './post-mortem.ts'
 import { Reports } from './reports.ts'
 import { Roll } from './roll.ts'
 import { SettingsReader } from './settings-reader.ts'
-import type { Order } from './signals.ts'
-import { Sockets, bindError } from './sockets.ts'
+import type { LoopOrder } from './signals.ts'
+import { giveSocket } from './sockets.ts'
 import type { LeaveReason, WorkerHandle } from './worker-handle.ts'
 import { birth } from './worker-init.ts'
-import type { Exit, Input, MasterOptions, Phase } from './inputs.ts'
+import type { Exit, Input, MasterOptions, MasterState, Phase } from './inputs.ts'
 
 /** Workers above the target while one is being replaced. */
 const SURGE = 1
@@ -28,7 +28,6 @@ export class Master {
   readonly #o: MasterOptions
   readonly #log: Log
   readonly #crew: Crew
-  readonly #sockets = new Sockets()
   readonly #listeners: Listeners
   readonly #crashes = new CrashBook()
   readonly #postMortem = new PostMortem()
@@ -76,6 +75,13 @@ export class Master {
     return this.#listeners.urls
   }
 
+  /** What an upgrade must know. */
+  get state(): MasterState {
+    const isReloading = this.#roll.isRolling || this.#reader.isBusy
+    const { config } = this.#roll
+    return { step: this.#phase.step, isReloading, config, workers: this.#target }
+  }
+
   get #isStopping(): boolean {
     return this.#phase.step.startsWith('stop')
   }
@@ -104,6 +110,8 @@ export class Master {
       case 'settings-refused':
         this.#reader.refused()
         return this.#log.event('reloadFailed', { error: input.error })
+      case 'succeeded':
+        return this.#beginStop('graceful', now, 'upgrade')
       case 'tick': // planning is what it is for
     }
   }
@@ -137,12 +145,12 @@ export class Master {
   }
 
   #leaveReason(worker: WorkerHandle): LeaveReason {
-    if (this.#phase.step === 'stopping') return 'stop'
+    if (this.#phase.step === 'stopping') return this.#phase.reason
     if (worker.slot >= this.#target) return 'scale'
     return worker.generation < this.#roll.oldest ? 'reload' : worker.reason!
   }
 
-  #obey(order: Order, name: string, now: number): void {
+  #obey(order: LoopOrder, name: string, now: number): void {
     this.#log.event('handlingSignal', { signal: name })
     switch (order) {
       case 'stop':
@@ -155,28 +163,25 @@ export class Master {
         return this.#scale(this.#target + 1)
       case 'fewer':
         return this.#scale(Math.max(1, this.#target - 1))
-      case 'upgrade':
-        return this.#log.event('warning', {
-          text: 'USR2 is kept for upgrading the master, which this version cannot do',
-        })
     }
   }
 
   #stop(mode: DrainMode, now: number): void {
     const delay = this.#roll.config.settings.preStopDelay
-    if (this.#phase.step === 'stopping') this.#crew.killAll('a second signal asked to stop at once')
-    else if (mode === 'quick' || this.#phase.step === 'stopping-soon' || delay === 0)
-      this.#beginStop(mode, now)
+    if (this.#phase.step === 'stopping' && this.#phase.reason === 'stop')
+      this.#crew.killAll('a second signal asked to stop at once')
+    else if (mode === 'quick' || this.#isStopping || delay === 0) this.#beginStop(mode, now)
     else {
       this.#phase = { step: 'stopping-soon', at: now + delay * 1000 }
       this.#log.event('waitingBeforeStop', { seconds: delay })
     }
   }
 
-  #beginStop(mode: DrainMode, now: number): void {
-    this.#phase = { step: 'stopping', mode, beganAt: now }
+  #beginStop(mode: DrainMode, now: number, reason: 'stop' | 'upgrade' = 'stop'): void {
+    this.#phase = { step: 'stopping', mode, beganAt: now, reason }
     this.#log.event('stopping', { mode })
-    this.#sockets.closeAll()
+    if (reason === 'upgrade') this.#o.sockets.leaveToHeir()
+    else this.#o.sockets.closeAll()
     this.#crew.killed = 0
     this.#crew.hasten('stop', this.#roll.config.settings)
     if (mode === 'quick') this.#crew.hurryAll()
@@ -208,9 +213,9 @@ export class Master {
   #hear(worker: WorkerHandle, message: ToMaster, now: number): void {
     switch (message.type) {
       case 'listen':
-        return this.#giveSocket(worker, message.seq, message.query)
+        return giveSocket(this.#o.sockets, worker, message)
       case 'unlisten':
-        return this.#sockets.release(message.query, worker.id)
+        return this.#o.sockets.release(message.query, worker.id)
       case 'listening':
         return this.#listeners.heard(message.address, worker.generation)
       case 'ready':
@@ -243,13 +248,6 @@ export class Master {
     }
   }
 
-  #giveSocket(worker: WorkerHandle, seq: number, query: ListenQuery): void {
-    this.#sockets.take(query, worker.id, (errno, handle) => {
-      if (!handle) worker.bindError = bindError(query, errno)
-      worker.tell({ type: 'socket', seq, errno }, handle)
-    })
-  }
-
   #ready(worker: WorkerHandle, now: number): void {
     if (worker.advance('ready') !== 'announce') return
     this.#everReady = true
@@ -262,7 +260,7 @@ export class Master {
   #exited({ worker, code, signal }: Exit, now: number): void {
     const { state, facts, uptime } = worker
     this.#crew.bury(worker, code, signal)
-    this.#sockets.forget(worker.id)
+    this.#o.sockets.forget(worker.id)
     if (this.#failure) return
     const { postMortem } = worker.watchdog
     if (postMortem) {
@@ -329,7 +327,7 @@ export class Master {
     }
     if (this.#roll.isRolling && oldestGeneration >= this.#roll.oldest) {
       this.#log.event('reloaded', this.#roll.finish(now))
-      this.#sockets.closeUnused()
+      this.#o.sockets.closeUnused()
       this.#listeners.forgetBefore(this.#roll.oldest)
     }
   }
