@@ -319,12 +319,15 @@ describe.concurrent('while the new master boots', () => {
     await server.log(/^Hang up: Master/)
   })
 
-  test('TERM to the old one ends both', async (t) => {
+  test.for([
+    ['TERM to the old one', 'SIGTERM', 1],
+    ['Ctrl-C, which both get,', 'SIGINT', -1],
+  ] as const)('%s ends both, without a kill', async ([, signal, whom], t) => {
     const dir = tempDir(t)
     const path = join(dir, 'pid')
     const { server, heir, load } = await halfWay(t, '--pidfile', path)
     await load.stop()
-    server.signal('SIGTERM')
+    process.kill(whom * server.pid, signal)
     expect(await server.exit()).toMatchObject({ code: 0 })
     expect(isAlive(heir)).toBe(false)
     expect(load.failures).toEqual([])

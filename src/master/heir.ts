@@ -8,6 +8,12 @@ import { FIRST_SOCKET, type Bequest, type FromHeir, type ToHeir } from './beques
 import type { Pidfile } from './pidfile.ts'
 import type { Sockets } from './sockets.ts'
 
+/**
+ * Ctrl-C, and systemd's TERM, go to both masters: the signal may be here a moment after the old one's word, and would be
+ * taken for a second one, which kills; ms.
+ */
+const OWN_SIGNAL_MS = 200
+
 interface Crown {
   readonly pidfile: Pidfile | undefined
   readonly sockets: Sockets
@@ -85,9 +91,13 @@ export class Heir {
 
   #hear(message: ToHeir): void {
     if (message.type === 'take-charge') this.#mayTake()
-    if (message.type !== 'stop' || this.#state === 'stopping') return
+    if (message.type === 'stop') setTimeout(() => this.#stopWith(message.mode), OWN_SIGNAL_MS)
+  }
+
+  #stopWith(mode: DrainMode): void {
+    if (this.#state === 'stopping') return
     this.stops()
-    this.#stop?.(message.mode)
+    this.#stop?.(mode)
   }
 
   /** An error is EPIPE or ERR_IPC_CHANNEL_CLOSED: the old master is gone, and need not know. */
