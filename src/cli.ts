@@ -4,8 +4,17 @@
 import { fs } from './builtin.ts'
 import { findApp } from './app-file.ts'
 import { type ParsedArgs, parseWords } from './argv.ts'
-import { loadConfig, type StartRequest, workingDirectory } from './config.ts'
+import {
+  environment,
+  loadConfig,
+  type StartRequest,
+  takeVariable,
+  workingDirectory,
+} from './config.ts'
 import { ConfigErrors, UserError } from './errors.ts'
+import { BEQUEST_VARIABLE, type Bequest } from './master/bequest.ts'
+import type { Heir } from './master/heir.ts'
+import { scriptAsTyped } from './master/node-choice.ts'
 import { packageJson } from './paths.ts'
 
 type Command = 'start' | 'check' | 'config'
@@ -43,9 +52,13 @@ const commands: Readonly<
   Record<Command, (words: readonly string[], parsed: ParsedArgs) => Promise<number>>
 > = {
   start: async (words, parsed) => {
-    const request = await prepare(words, parsed)
+    const heir = await asHeir()
+    const request = await prepare(words, parsed, heir).catch((error) => disappoint(heir, error))
     const { runMaster } = await import('./master/start.ts')
-    const exit = await runMaster(request)
+    const run = runMaster(request, heir)
+    const { exit, isSucceeded } = await run.catch((error) => disappoint(heir, error))
+    // the usual end of a process closes the unix sockets, and libuv would remove files that are a new master's now
+    if (isSucceeded) process.exit(exit)
     // what a settings file or its hooks left open, a timer or a connection, must not keep a server that has stopped
     if (request.config.file) setTimeout(() => process.exit(exit), LEFT_OPEN_MS).unref()
     return exit
@@ -63,7 +76,28 @@ const commands: Readonly<
   },
 }
 
-const prepare = async (words: readonly string[], parsed: ParsedArgs): Promise<StartRequest> => {
+/** Undefined unless another master has started this one to take its place. */
+const asHeir = async (): Promise<Heir | undefined> => {
+  const text = takeVariable(BEQUEST_VARIABLE)
+  if (text === undefined || !process.connected) return undefined
+  const { Heir } = await import('./master/heir.ts')
+  return new Heir(JSON.parse(text) as Bequest)
+}
+
+/** The start has failed: an old master that waits for this one is told, and has the only log that people read. */
+const disappoint = async (heir: Heir | undefined, error: unknown): Promise<never> => {
+  if (!heir?.isWaiting || !(error instanceof Error)) throw error
+  await heir.failed(error)
+  if (error instanceof UserError) process.exit(error.exit)
+  throw error
+}
+
+const prepare = async (
+  words: readonly string[],
+  parsed: ParsedArgs,
+  heir?: Heir,
+): Promise<StartRequest> => {
+  const env = environment()
   // Kept, because the master may change its directory before it loads the settings again.
   const cwd = workingDirectory()
   const config = await loadConfig({ argv: words, cwd })
@@ -74,6 +108,13 @@ const prepare = async (words: readonly string[], parsed: ParsedArgs): Promise<St
     appArgs: parsed.appArgs,
     config,
     loadAgain: () => loadConfig({ argv: words, cwd }),
+    command: {
+      node: heir?.bequest.node ?? process.argv0,
+      nodeArgs: process.execArgv,
+      script: scriptAsTyped(process.argv[1]!, process.cwd(), cwd),
+      words: process.argv.slice(2),
+      env,
+    },
   }
 }
 

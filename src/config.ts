@@ -39,6 +39,18 @@ export interface Config extends FoundHooks {
   readonly preloadSource?: string
 }
 
+/** How the command was given, as it was typed: an upgrade gives it once more. */
+export interface StartCommand {
+  /** `node` if it was looked up in PATH, else a path. */
+  readonly node: string
+  readonly nodeArgs: readonly string[]
+  /** Our own file; below the working directory it is spelled as that is. */
+  readonly script: string
+  readonly words: readonly string[]
+  /** As it was before the settings file could change it. */
+  readonly env: Readonly<NodeJS.ProcessEnv>
+}
+
 /** What `supervisor start` and `supervisor check` hand to the master. */
 export interface StartRequest {
   /** The app's file, absolute. */
@@ -51,6 +63,18 @@ export interface StartRequest {
   readonly config: Config
   /** The same command line again, with the environment and the file as they are now. Throws as loadConfig does. */
   readonly loadAgain: () => Promise<Config>
+  /** Missing if a program of somebody else's started the master. */
+  readonly command?: StartCommand
+}
+
+/** A copy: later changes are not in it. */
+export const environment = (): NodeJS.ProcessEnv => ({ ...process.env })
+
+/** The variable, which nobody after us will see. */
+export const takeVariable = (name: string): string | undefined => {
+  const value = process.env[name]
+  delete process.env[name]
+  return value
 }
 
 /**

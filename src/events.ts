@@ -280,6 +280,37 @@ export const events = {
     'error',
     (f) => `Reload failed, the old workers go on: ${f.error}`,
   ),
+  upgrading: row<{ node: string; script: string; sockets: number }>(
+    'info',
+    (f) => `Upgrading: starting a new master, ${f.node} ${f.script}`,
+  ),
+  upgraded: row<{ master: number; version: string; node: string; seconds: number }>(
+    'info',
+    (f) =>
+      `Upgraded: master ${f.master} (supervisor ${f.version}, Node ${f.node}) is in charge after ${seconds(f.seconds)}; the workers of this one finish`,
+  ),
+  upgradeFailed: row<{ error: string }>(
+    'error',
+    (f) => `Upgrade failed, this master goes on: ${f.error}`,
+  ),
+  upgradeRefused: row<{ why: string }>('warning', (f) => `No upgrade: ${f.why}`),
+  notWhileUpgrading: row<{ order: string; isSucceeded: boolean }>('warning', (f) =>
+    f.isSucceeded
+      ? `Ignored ${f.order}: a new master is in charge`
+      : `Ignored ${f.order}: an upgrade is under way`,
+  ),
+  tookOver: row<{ predecessor: number }>(
+    'info',
+    (f) => `In charge, in the place of master ${f.predecessor}`,
+  ),
+  promoted: row<{ predecessor: number }>(
+    'warning',
+    (f) => `In charge: master ${f.predecessor} ended before it handed over`,
+  ),
+  systemdNotTold: row<{ master: number; why: string }>(
+    'warning',
+    (f) => `systemd was not told that master ${f.master} is in charge: ${f.why}`,
+  ),
   waitingBeforeStop: row<{ seconds: number }>(
     'info',
     (f) =>

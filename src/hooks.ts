@@ -116,6 +116,8 @@ export interface HookStop extends HookServer {
   readonly killed: number
   /** Why the start failed, if it did. */
   readonly error: string | undefined
+  /** A new master serves on. */
+  readonly upgraded: boolean
 }
 
 export interface HookRequest {

@@ -386,6 +386,12 @@ export const settings = {
     flags: ['-g'],
     help: 'Run the workers with this group, by name or number.',
   },
+  node: {
+    ...kinds.text('program'),
+    default: '',
+    group: 'Process',
+    help: 'The Node that an upgrade (USR2) goes on with: a path, or a name that is looked up in PATH. When unset, the one that the command was started with, looked up again.',
+  },
   pidfile: {
     ...kinds.text('file'),
     default: '',

@@ -108,7 +108,7 @@ describe('the life of a server calls', { concurrent: true }, () => {
       reason: 'reload',
       generation: 1,
     })
-    expect(factsOf('onExit')).toEqual({ ...self, exit: 0, killed: 0 })
+    expect(factsOf('onExit')).toEqual({ ...self, exit: 0, killed: 0, upgraded: false })
     expect(factsOf('workerAbort')).toBeUndefined()
   })
 

@@ -95,14 +95,14 @@ const onlyThere: Record<string, Rule> = {
   },
   'starts processes': {
     what: /node:child_process|\bcluster\.(fork|setupPrimary)\(/,
-    // ps, where there is no /proc.
-    only: ['master/worker-handle.ts', 'master/memory.ts'],
+    // ps, where there is no /proc; a new master; systemd-notify.
+    only: ['master/worker-handle.ts', 'master/memory.ts', 'master/upgrade.ts', 'master/systemd.ts'],
   },
   // Signal 0 only asks; -process.pid is the caller's own process group.
   'sends signals': {
     what: /process\.kill\((?!-process\.pid\b)(?!\w+, 0\))|\.kill\('SIG/,
     // A thread can end its process by no other way than a signal.
-    only: ['master/worker-handle.ts', 'worker/watchdog.ts'],
+    only: ['master/worker-handle.ts', 'worker/watchdog.ts', 'master/upgrade.ts'],
   },
   'listens for signals': {
     what: /process\.(on|once|prependListener)\(\s*('SIG|signal\b)/,

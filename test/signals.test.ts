@@ -56,13 +56,6 @@ test.concurrent("SIGUSR1 is left to Node's debugger, and the server goes on", as
   expect(server.lines.filter(({ event }) => event === 'handlingSignal')).toEqual([])
 })
 
-test.concurrent('SIGUSR2 says that it is kept for later, and the server goes on', async (t) => {
-  const server = await startServer(t, 'hello.js')
-  server.signal('SIGUSR2')
-  expect(await server.log(/^USR2 is kept for upgrading/)).toMatchObject({ level: 'warning' })
-  expect((await server.get('/')).text).toBe('hello')
-})
-
 describe.concurrent('Ctrl-C', () => {
   test('reaches no worker: each leads a process group of its own', async (t) => {
     const server = await startServer(t, 'hello.js', '--workers', '2')

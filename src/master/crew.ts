@@ -164,7 +164,7 @@ export class Crew {
         mode,
         idleSeconds: times.drainIdle,
         upgradedSeconds: times.drainUpgraded,
-        handover: reason !== 'stop', // at a stop nobody stays to take anything
+        handover: reason !== 'stop' && reason !== 'upgrade', // nobody here stays to take anything
       })
   }
 

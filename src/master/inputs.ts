@@ -7,7 +7,8 @@ import type { Facts } from '../events.ts'
 import type { Log } from '../log.ts'
 import type { DrainMode, ToMaster } from '../protocol.ts'
 import type { MasterHooks } from './master-hooks.ts'
-import type { Order } from './signals.ts'
+import type { LoopOrder } from './signals.ts'
+import type { Sockets } from './sockets.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 import type { Birth } from './worker-init.ts'
 
@@ -18,17 +19,28 @@ export type Exit = {
   signal: NodeJS.Signals | null
 }
 export type Input =
-  | { type: 'order'; order: Order; name: string }
+  | { type: 'order'; order: LoopOrder; name: string }
   | { type: 'message'; worker: WorkerHandle; message: ToMaster }
   | { type: 'settings'; config: Config }
   | { type: 'settings-refused'; error: string }
+  /** A new master is in charge. */
+  | { type: 'succeeded' }
   | { type: 'tick' }
   | Exit
 
 export type Phase =
   | { step: 'starting' | 'running' | 'stopped' }
   | { step: 'stopping-soon'; at: number }
-  | { step: 'stopping'; mode: DrainMode; beganAt: number }
+  | { step: 'stopping'; mode: DrainMode; beganAt: number; reason: 'stop' | 'upgrade' }
+
+/** As it looks from outside the loop. */
+export interface MasterState {
+  readonly step: Phase['step']
+  readonly isReloading: boolean
+  readonly config: Config
+  /** How many there should be. */
+  readonly workers: number
+}
 
 export type ReadyFacts = Facts<'serverReady'>
 
@@ -37,8 +49,11 @@ export interface MasterOptions {
   readonly config: Config
   readonly log: Log
   readonly hooks: MasterHooks
+  readonly sockets: Sockets
   /** How many workers a configuration asks for. */
   readonly bounds: (config: Config) => Bounds
+  /** How many there were before an upgrade: what TTIN, TTOU and the load made of it holds until the next reload. */
+  readonly workers: number | undefined
   /** How many workers on standby it asks for; 0 where there can be none. */
   readonly standby: (config: Config) => number
   /** Reads flags, environment and file again; rejects with a UserError. */

@@ -17,11 +17,10 @@ import { Reports } from './reports.ts'
 import { Roll } from './roll.ts'
 import { SettingsReader } from './settings-reader.ts'
 import { Size } from './size.ts'
-import type { Order } from './signals.ts'
-import { Sockets } from './sockets.ts'
+import type { LoopOrder } from './signals.ts'
 import type { LeaveReason, WorkerHandle } from './worker-handle.ts'
 import { birth, titleOf } from './worker-init.ts'
-import type { Exit, Input, MasterOptions, Phase } from './inputs.ts'
+import type { Exit, Input, MasterOptions, MasterState, Phase } from './inputs.ts'
 
 /** Workers above the target while one is being replaced. */
 const SURGE = 1
@@ -30,7 +29,6 @@ export class Master {
   readonly #o: MasterOptions
   readonly #log: Log
   readonly #crew: Crew
-  readonly #sockets = new Sockets()
   readonly #listeners: Listeners
   readonly #crashes = new CrashBook()
   readonly #postMortem: PostMortem
@@ -59,7 +57,7 @@ export class Master {
       message: (worker, message) => this.post({ type: 'message', worker, message }),
       exit: (worker, code, signal) => this.post({ type: 'exit', worker, code, signal }),
     })
-    this.#size = new Size(options, this.#crew, this.#sockets)
+    this.#size = new Size(options, this.#crew)
   }
 
   /** Starts the workers before it returns; the log may be opened while they boot. */
@@ -77,6 +75,13 @@ export class Master {
 
   get urls(): string[] {
     return this.#listeners.urls
+  }
+
+  /** What an upgrade must know. */
+  get state(): MasterState {
+    const isReloading = this.#roll.isRolling || this.#reader.isBusy
+    const { config } = this.#roll
+    return { step: this.#phase.step, isReloading, config, workers: this.#size.target }
   }
 
   get #isStopping(): boolean {
@@ -109,6 +114,8 @@ export class Master {
       case 'settings-refused':
         this.#reader.refused()
         return this.#log.event('reloadFailed', { error: input.error })
+      case 'succeeded':
+        return this.#beginStop('graceful', now, 'upgrade')
       case 'tick': // planning is what it is for
     }
   }
@@ -156,12 +163,12 @@ export class Master {
   }
 
   #leaveReason(worker: WorkerHandle): LeaveReason {
-    if (this.#phase.step === 'stopping') return 'stop'
+    if (this.#phase.step === 'stopping') return this.#phase.reason
     if (isServing(worker.state) && worker.slot >= this.#size.target) return 'scale'
     return worker.generation < this.#roll.oldest ? 'reload' : (worker.reason ?? 'scale')
   }
 
-  #obey(order: Order, name: string, now: number): void {
+  #obey(order: LoopOrder, name: string, now: number): void {
     this.#log.event('handlingSignal', { signal: name })
     switch (order) {
       case 'stop':
@@ -174,28 +181,25 @@ export class Master {
       case 'fewer':
         if (this.#size.step(order === 'more' ? 1 : -1)) this.#crashes.forgive()
         return
-      case 'upgrade':
-        return this.#log.event('warning', {
-          text: 'USR2 is kept for upgrading the master, which this version cannot do',
-        })
     }
   }
 
   #stop(mode: DrainMode, now: number): void {
     const delay = this.#roll.config.settings.preStopDelay
-    if (this.#phase.step === 'stopping') this.#crew.killAll('a second signal asked to stop at once')
-    else if (mode === 'quick' || this.#phase.step === 'stopping-soon' || delay === 0)
-      this.#beginStop(mode, now)
+    if (this.#phase.step === 'stopping' && this.#phase.reason === 'stop')
+      this.#crew.killAll('a second signal asked to stop at once')
+    else if (mode === 'quick' || this.#isStopping || delay === 0) this.#beginStop(mode, now)
     else {
       this.#phase = { step: 'stopping-soon', at: now + delay * 1000 }
       this.#log.event('waitingBeforeStop', { seconds: delay })
     }
   }
 
-  #beginStop(mode: DrainMode, now: number): void {
-    this.#phase = { step: 'stopping', mode, beganAt: now }
+  #beginStop(mode: DrainMode, now: number, reason: 'stop' | 'upgrade' = 'stop'): void {
+    this.#phase = { step: 'stopping', mode, beganAt: now, reason }
     this.#log.event('stopping', { mode })
-    this.#sockets.closeAll()
+    if (reason === 'upgrade') this.#o.sockets.leaveToHeir()
+    else this.#o.sockets.closeAll()
     this.#crew.killed = 0
     this.#crew.hasten('stop', this.#roll.config.settings)
     if (mode === 'quick') this.#crew.hurryAll()
@@ -219,9 +223,9 @@ export class Master {
   #hear(worker: WorkerHandle, message: ToMaster, now: number): void {
     switch (message.type) {
       case 'listen':
-        return this.#sockets.give(worker, message.seq, message.query)
+        return this.#o.sockets.give(worker, message.seq, message.query)
       case 'unlisten':
-        return this.#sockets.release(message.query, worker.id)
+        return this.#o.sockets.release(message.query, worker.id)
       case 'listening':
         return this.#listeners.heard(message.address, worker.generation)
       case 'ready':
@@ -268,7 +272,7 @@ export class Master {
   #exited({ worker, code, signal }: Exit, now: number): void {
     const { state } = worker
     this.#crew.bury(worker, code, signal)
-    this.#sockets.forget(worker.id)
+    this.#o.sockets.forget(worker.id)
     if (this.#failure) return
     const fate = this.#postMortem.tell(worker, state, { code, signal }, now)
     if (fate === 'left') return
@@ -324,7 +328,7 @@ export class Master {
     }
     if (this.#roll.isRolling && oldestGeneration >= this.#roll.oldest) {
       this.#log.event('reloaded', this.#roll.finish(now))
-      this.#sockets.closeUnused()
+      this.#o.sockets.closeUnused()
       this.#listeners.forgetBefore(this.#roll.oldest)
     }
   }

@@ -10,14 +10,20 @@ export class Pidfile {
     this.#path = path
   }
 
-  /** Writes it, atomically. Throws PIDFILE_IN_USE when it names a process that is alive, NO_PERMISSION when it can't be written. */
-  write(): void {
+  /** Throws PIDFILE_IN_USE when it names a process that is alive and not `predecessor`. */
+  check(predecessor?: number): void {
     const owner = this.#read()
-    if (owner !== undefined && owner !== process.pid && isAlive(owner))
+    if (owner === undefined || owner === process.pid || owner === predecessor) return
+    if (isAlive(owner))
       throw new UserError(
         'PIDFILE_IN_USE',
         `already running on pid ${owner}, says ${this.#path} (--pid); stop that process, or remove the file if it is not ours`,
       )
+  }
+
+  /** Writes it, atomically: it is never missing or half there. Throws like check(), and NO_PERMISSION when it can't be written. */
+  write(predecessor?: number): void {
+    this.check(predecessor)
     try {
       const draft = `${this.#path}.${process.pid}.tmp`
       fs.writeFileSync(draft, `${process.pid}\n`, { mode: 0o644 })
@@ -27,6 +33,15 @@ export class Pidfile {
         'NO_PERMISSION',
         `cannot write the pidfile ${this.#path} (--pid): ${(error as Error).message}`,
       )
+    }
+  }
+
+  /** A new master wrote its pid, but did not live to take charge. A file that can't be written is stale, which the next start sees. */
+  takeBack(from: number): void {
+    try {
+      if (this.#read() === from) this.write(from)
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error
     }
   }
 

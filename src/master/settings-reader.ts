@@ -14,6 +14,10 @@ export class SettingsReader {
     this.#post = post
   }
 
+  get isBusy(): boolean {
+    return this.#state !== 'idle'
+  }
+
   /** Two reloads at once are one, but the settings are read after the last of them. */
   ask(mayRead: boolean): void {
     if (this.#state === 'reading' || this.#state === 'again') this.#state = 'again'

@@ -1,6 +1,8 @@
 // Which signal means what to the master. Handlers only enqueue; the loop acts. Runs in the master.
 
 export type Order = 'stop' | 'quick-stop' | 'reload' | 'more' | 'fewer' | 'upgrade'
+/** An upgrade is looked after outside the loop. */
+export type LoopOrder = Exclude<Order, 'upgrade'>
 
 const orders = {
   SIGTERM: 'stop',

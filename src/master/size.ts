@@ -47,15 +47,16 @@ export class Size {
   #lack: 'none' | 'told' = 'none'
 
   constructor(
-    options: Pick<MasterOptions, 'log' | 'hooks' | 'bounds' | 'config'>,
+    options: Pick<MasterOptions, 'log' | 'hooks' | 'bounds' | 'config' | 'workers' | 'sockets'>,
     crew: Pick<Crew, 'ready'>,
-    sockets: Pick<Sockets, 'descriptors'>,
   ) {
     this.#o = options
     this.#crew = crew
-    this.#sockets = sockets
+    this.#sockets = options.sockets
     this.#bounds = options.bounds(options.config)
-    this.target = this.#bounds.min
+    const { min, max } = this.#bounds
+    const before = options.workers ?? min
+    this.target = this.#isRange ? Math.min(max, Math.max(min, before)) : before
   }
 
   get #isRange(): boolean {

@@ -9,9 +9,9 @@ import type { WorkerHandle } from './worker-handle.ts'
 
 /** A bound handle of node, neither listening nor accepting in the master. */
 export interface Handle {
+  readonly fd: number
   close(): void
   getsockname?(out: { address?: string; port?: number }): number
-  readonly fd?: number
 }
 type CreateServerHandle = (
   address: string | null,
@@ -26,6 +26,8 @@ interface Socket {
   readonly handle: Handle
   /** Ids of the workers that listen on it. */
   readonly users: Set<number>
+  /** From an old master: libuv did not bind it here, and would not unlink its path. */
+  readonly isInherited: boolean
 }
 
 type Reply = (errno: number, handle?: Handle) => void
@@ -34,6 +36,7 @@ const createServerHandle = (net as unknown as { _createServerHandle?: CreateServ
   ._createServerHandle
 const EADDRINUSE = -98
 const ECANCELED = -125
+const EBADF = -9
 
 /** Whether this Node lets the master own sockets: binds a free port and reads it back. */
 export function canOwnSockets(): boolean {
@@ -50,12 +53,42 @@ export class Sockets {
   readonly #sockets = new Map<string, Socket>()
   /** Who waits until it is known whether a socket file is a leftover: a second look would find, and remove, the new one. */
   readonly #probing = new Map<string, (() => void)[]>()
-  #closed = false
+  /** 'heir': as long as an old master is in charge, files of sockets are its own. */
+  #state: 'owner' | 'heir' | 'succeeded' | 'closed' = 'owner'
+  /** Descriptors by number were open in the first master alone: what was not handed down under its number is not there. */
+  #hasOwnDescriptors = true
+
+  /** Those an old master had, open at descriptors from `first` on. Throws CANNOT_LISTEN if one of them can't be used. */
+  inherit(queries: readonly ListenQuery[], first: number): void {
+    this.#state = 'heir'
+    this.#hasOwnDescriptors = false
+    for (const [index, query] of queries.entries()) {
+      const handle = createServerHandle!(null, null, null, first + index, 0)
+      if (typeof handle === 'number') throw bindError(query, handle)
+      this.#sockets.set(keyOf(query), { query, handle, users: new Set(), isInherited: true })
+    }
+  }
+
+  /** The old master left them to us. */
+  own(): void {
+    if (this.#state === 'heir') this.#state = 'owner'
+  }
+
+  /** For a new master, which inherits the descriptors. */
+  get bound(): readonly { query: ListenQuery; fd: number }[] {
+    return [...this.#sockets.values()].map(({ query, handle }) => ({ query, fd: handle.fd }))
+  }
+
+  /** They are a new master's now: nobody here gets one any more, and the file of a unix socket stays. */
+  leaveToHeir(): void {
+    this.#state = 'succeeded'
+    for (const socket of this.#sockets.values()) this.#close(socket)
+  }
 
   /** Of the TCP sockets. */
   get descriptors(): number[] {
     const tcp = [...this.#sockets.values()].filter(({ query }) => !isUnix(query))
-    return tcp.flatMap(({ handle: { fd = -1 } }) => (fd < 0 ? [] : fd))
+    return tcp.flatMap(({ handle: { fd } }) => (fd < 0 ? [] : fd))
   }
 
   /** The worker asked for a socket, and gets it or an errno. */
@@ -68,7 +101,7 @@ export class Sockets {
 
   /** Replies with the socket for `query`, binding it the first time, or with the errno of the refusal. */
   take(query: ListenQuery, worker: number, reply: Reply): void {
-    if (this.#closed) return reply(ECANCELED)
+    if (this.#isOver) return reply(ECANCELED)
     const key = keyOf(query)
     const known = this.#sockets.get(key)
     if (known) return this.#hand(known, worker, reply)
@@ -84,13 +117,14 @@ export class Sockets {
   }
 
   #bind(query: ListenQuery, worker: number, reply: Reply): void {
-    if (this.#closed) return reply(ECANCELED)
+    if (this.#isOver) return reply(ECANCELED)
     const key = keyOf(query)
     const bound = this.#sockets.get(key)
     if (bound) return this.#hand(bound, worker, reply)
+    if (query.fd !== null && !this.#hasOwnDescriptors) return reply(EBADF)
     const handle = bind(query)
     if (typeof handle === 'number') return reply(handle)
-    const socket: Socket = { query, handle, users: new Set() }
+    const socket: Socket = { query, handle, users: new Set(), isInherited: false }
     this.#sockets.set(key, socket)
     this.#hand(socket, worker, reply)
   }
@@ -118,14 +152,23 @@ export class Sockets {
 
   /** For good: nobody gets a socket any more. */
   closeAll(): void {
-    this.#closed = true
+    if (this.#state === 'succeeded') return
     for (const socket of this.#sockets.values()) this.#close(socket)
+    this.#state = 'closed'
   }
 
-  /** libuv unlinks the path of a unix socket when the handle that bound it closes. */
-  #close(socket: Socket): void {
-    this.#sockets.delete(keyOf(socket.query))
-    socket.handle.close()
+  get #isOver(): boolean {
+    return this.#state === 'succeeded' || this.#state === 'closed'
+  }
+
+  /** libuv unlinks the path of a unix socket when the handle that bound it closes; the order is libuv's too. */
+  #close({ query, handle, isInherited }: Socket): void {
+    this.#sockets.delete(keyOf(query))
+    // its handle stays open until the process is gone, as libuv would remove the new master's file with it
+    if (this.#state === 'succeeded' && !isInherited && isFile(query)) return
+    if (isInherited && isFile(query) && this.#state === 'owner')
+      fs.rmSync(query.address!, { force: true })
+    handle.close()
   }
 }
 
@@ -139,6 +182,9 @@ function bind(q: ListenQuery): Handle | number {
   handle.close()
   return errno || EADDRINUSE
 }
+
+/** Not an abstract one, whose name begins with a zero byte. */
+const isFile = (q: ListenQuery): boolean => isUnix(q) && !q.address!.startsWith('\0')
 
 const isUnix = (q: ListenQuery): boolean => q.addressType === -1 && typeof q.address === 'string'
 

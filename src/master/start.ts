@@ -7,6 +7,7 @@ import { UserError } from '../errors.ts'
 import type { HookServer } from '../hooks.ts'
 import { Log, isReadable } from '../log.ts'
 import { packageJson } from '../paths.ts'
+import type { Heir } from './heir.ts'
 import { checkIdentity } from './identity.ts'
 import type { MasterOptions, ReadyFacts } from './inputs.ts'
 import { MasterHooks } from './master-hooks.ts'
@@ -14,8 +15,9 @@ import { Master } from './master.ts'
 import { Pidfile } from './pidfile.ts'
 import { keepPreloaded } from './preloaded.ts'
 import { listenToSignals, type Order } from './signals.ts'
-import { canOwnSockets } from './sockets.ts'
+import { Sockets, canOwnSockets } from './sockets.ts'
 import { mendRoundRobin } from './stock-cluster.ts'
+import { Succession } from './succession.ts'
 import { appName, type Birth } from './worker-init.ts'
 
 /** The end of the server waits for its last hook so long. */
@@ -36,10 +38,21 @@ export interface Running {
   readonly finished: Promise<number>
 }
 
-/** For the CLI: runs until stopped and answers the exit status. Errors are in the log. */
-export async function runMaster(request: StartRequest): Promise<number> {
-  const running = await startMaster(request, 'ours')
-  return running.finished
+/** Of the command, whose process can be replaced. */
+interface Ran extends Running {
+  readonly succession: Succession
+}
+
+/**
+ * For the CLI: runs until stopped and answers the exit status. Errors are in the log. `heir`: what an old master left, which
+ * this one is to replace. `isSucceeded`: a new one has replaced this one.
+ */
+export async function runMaster(
+  request: StartRequest,
+  heir?: Heir,
+): Promise<{ exit: number; isSucceeded: boolean }> {
+  const running = await startMaster(request, 'ours', heir)
+  return { exit: await running.finished, isSucceeded: running.succession.isSucceeded }
 }
 
 /**
@@ -49,7 +62,8 @@ export async function runMaster(request: StartRequest): Promise<number> {
 export async function startMaster(
   request: StartRequest,
   owner: 'ours' | 'callers' = 'callers',
-): Promise<Running> {
+  heir?: Heir,
+): Promise<Ran> {
   const { config } = request
   const name = config.settings.name || appName(request.file)
   const log = new Log()
@@ -60,14 +74,24 @@ export async function startMaster(
   log.check(config.settings)
   if (config.settings.preload) await preload(request, config)
   const pidfile = config.settings.pidfile ? new Pidfile(config.settings.pidfile) : undefined
-  pidfile?.write()
+  if (heir) pidfile?.check(heir.bequest.pid)
+  else pidfile?.write()
   surviveClosedStderr()
   for (const text of config.notes) log.event('note', { text })
   if (!config.settings.requestContext) log.event('noRequestContext', {})
   const sockets = chooseSockets(config, log)
   if (sockets === 'cluster' && config.settings.standby > 0) log.event('noStandby', {})
   const birth = { request, name, sockets } satisfies Omit<Birth, 'config'>
-  return run(request, birth, { log, hooks: new MasterHooks(log, owner), pidfile })
+  const own = new Sockets()
+  heir?.inherit(own)
+  return run(request, birth, {
+    server: { name, pid: process.pid },
+    log,
+    hooks: new MasterHooks(log, owner),
+    pidfile,
+    sockets: own,
+    heir,
+  })
 }
 
 /** An application that does not load never gets near a worker. */
@@ -81,69 +105,102 @@ async function preload(
 }
 
 interface Parts {
+  readonly server: HookServer
   readonly log: Log
   readonly hooks: MasterHooks
   readonly pidfile: Pidfile | undefined
+  readonly sockets: Sockets
+  readonly heir: Heir | undefined
 }
 
-function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts): Running {
-  const { log, hooks, pidfile } = parts
-  const server = { name: birth.name, pid: process.pid }
+function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts): Ran {
+  const { log, heir } = parts
   const ready = deferred<void>()
   ready.promise.catch(() => undefined) // nobody need wait for it: the log and `finished` tell as well
   const finished = deferred<number>()
   const stopped = new AbortController()
   const master = new Master({
     ...basics(request, birth, { ...parts, stopped: stopped.signal }),
-    onReady: (facts) => {
-      log.open(request.config.settings)
-      sayReady(log, request.config, facts)
-      hooks.run('whenReady', { ...server, ...facts })
-      ready.resolve()
-    },
-    onEnd: (failure, killed) => {
-      ignoreSignals()
-      log.open(request.config.settings)
-      pidfile?.remove()
-      const exit = failure?.exit ?? (killed > 0 ? 1 : 0)
-      if (failure) log.event('startFailed', { error: failure.message, exit })
-      ready.reject(failure ?? new UserError('APP_FAILED', 'stopped before it was ready'))
-      void hooks
-        .settle('onExit', { ...server, exit, killed, error: failure?.message }, ON_EXIT_SECONDS)
-        .then(() => log.close())
-        .then(() => finished.resolve(exit))
-    },
+    onReady: (facts) =>
+      void takeCharge(request, parts, facts).then((isOurs) => isOurs && ready.resolve()),
+    onEnd: (failure, killed) =>
+      void succession.settled().then(async () => {
+        ignoreSignals()
+        ready.reject(failure ?? new UserError('APP_FAILED', 'stopped before it was ready'))
+        const end = { failure, killed, upgraded: succession.isSucceeded }
+        finished.resolve(await lastWords(request, parts, end))
+      }),
   })
-  const order = (order: Order, name: string): void => {
+  const socketOwner = birth.sockets
+  const succession = new Succession({ ...parts, request, socketOwner, master: () => master })
+  const obey = (given: Order, name: string): void => {
+    const order = succession.forLoop(given, name)
+    if (order === undefined) return
     const post = (): void => master.post({ type: 'order', order, name })
     if (order !== 'stop' && order !== 'quick-stop') return void Promise.resolve(begun).then(post)
     post()
+    heir?.stops()
     stopped.abort()
   }
-  const ignoreSignals = listenToSignals(order)
+  const ignoreSignals = listenToSignals(obey)
+  heir?.onStop((mode) => obey(mode === 'quick' ? 'quick-stop' : 'stop', 'the old master'))
   log.openSoon(request.config.settings)
-  const begun = begin(master, request.config, { ...parts, server, stopped: stopped.signal })
+  heir?.alive()
+  const begun = begin(master, request.config, { ...parts, stopped: stopped.signal })
   return {
     pids: () => master.pids,
     urls: () => master.urls,
-    reload: () => order('reload', 'reload()'),
+    reload: () => obey('reload', 'reload()'),
     stop: () => {
-      order('stop', 'stop()')
+      obey('stop', 'stop()')
       return finished.promise
     },
     ready: ready.promise,
     finished: finished.promise,
+    succession,
   }
+}
+
+/** All workers are ready. False: after all, an old master goes on in our place. */
+async function takeCharge(
+  { config }: StartRequest,
+  { server, log, hooks, pidfile, sockets, heir }: Parts,
+  facts: ReadyFacts,
+): Promise<boolean> {
+  log.open(config.settings)
+  if (heir && !(await heir.takeCharge({ pidfile, sockets, log, version: version() }))) return false
+  sayReady(log, config, facts)
+  hooks.run('whenReady', { ...server, ...facts })
+  return true
+}
+
+/** Everything is gone; answers the exit status. */
+async function lastWords(
+  { config }: StartRequest,
+  { server, log, hooks, pidfile, heir }: Parts,
+  end: { failure: UserError | undefined; killed: number; upgraded: boolean },
+): Promise<number> {
+  const { failure, killed, upgraded } = end
+  log.open(config.settings)
+  pidfile?.remove()
+  const exit = failure?.exit ?? (killed > 0 ? 1 : 0)
+  if (failure && heir?.isWaiting) await heir.failed(failure)
+  else if (failure) log.event('startFailed', { error: failure.message, exit })
+  const facts = { ...server, exit, killed, error: failure?.message, upgraded }
+  await hooks.settle('onExit', facts, ON_EXIT_SECONDS)
+  await log.close()
+  return exit
 }
 
 /** Starts the workers, after onStarting if there is that: then it answers when. `stopped` ends the wait for it. */
 function begin(
   master: Master,
   config: Config,
-  { hooks, server, stopped }: Parts & { server: HookServer; stopped: AbortSignal },
+  { hooks, heir, server, stopped }: Parts & { stopped: AbortSignal },
 ): Promise<void> | undefined {
-  const workers = boundsOf(config).min
+  const workers = heir?.bequest.workers ?? boundsOf(config).min
   const start = (): void => {
+    heir?.alive()
     hooks.run('nworkersChanged', { from: undefined, to: workers })
     master.start()
   }
@@ -161,7 +218,7 @@ const boundsOf = ({ settings }: Config): Bounds => workerBounds(settings.workers
 function basics(
   request: StartRequest,
   birth: Omit<Birth, 'config'>,
-  { log, hooks, stopped }: Parts & { stopped: AbortSignal },
+  { log, hooks, sockets, heir, stopped }: Parts & { stopped: AbortSignal },
 ): Omit<MasterOptions, 'onReady' | 'onEnd'> {
   let { requestContext, standby } = request.config.settings
   return {
@@ -169,7 +226,9 @@ function basics(
     config: request.config,
     log,
     hooks,
+    sockets,
     bounds: boundsOf,
+    workers: heir?.bequest.workers,
     standby: (config) => (birth.sockets === 'owned' ? config.settings.standby : 0),
     loadAgain: async () => {
       const next = await request.loadAgain()

@@ -31,6 +31,7 @@ import { WatchdogPipe } from './watchdog-pipe.ts'
 /** Why a worker was told to leave, in the words of the log. */
 export type LeaveReason =
   | 'stop'
+  | 'upgrade'
   | 'reload'
   | 'scale'
   | 'silent'

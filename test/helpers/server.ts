@@ -190,6 +190,12 @@ export class Server {
     })
   }
 
+  /** Masters that live, oldest first: an upgrade puts another one in the place of the first. */
+  masters(): number[] {
+    const starts = this.lines.filter(({ event }) => event === 'starting')
+    return [...new Set(starts.map(({ pid }) => pid))].filter(isAlive)
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.#since = performance.now()
     process.kill(this.pid, signal)
@@ -203,11 +209,18 @@ export class Server {
     return this.#exit!
   }
 
+  /** How the process that we started ended, though another master may go on and have its output. */
+  async left(ms = PATIENCE): Promise<Exit> {
+    return this.#waitFor('the first master ended', () => this.#exit, ms)
+  }
+
   /** SIGTERM, then SIGKILL; fails if a worker outlives the master or the log has an error nobody expected. */
   async tearDown(): Promise<void> {
     try {
       if (!this.#exit) signalIfThere(this.pid, 'SIGTERM')
-      await until('the master ended on SIGTERM', () => this.#exit, 10_000)
+      for (const pid of this.masters()) if (pid !== this.pid) signalIfThere(pid, 'SIGTERM')
+      const hasEnded = (): boolean => Boolean(this.#exit) && this.masters().length === 0
+      await until('the master ended on SIGTERM', hasEnded, 10_000)
       await until('all workers ended with it', () => this.pids().length === 0, 3_000)
     } catch (error) {
       throw new Error(`${String(error)}${this.#story()}`)
@@ -218,6 +231,7 @@ export class Server {
   }
 
   #killAll(): void {
+    for (const pid of this.masters()) if (pid !== this.#leader) signalIfThere(pid, 'SIGKILL')
     for (const pid of this.pids()) signalIfThere(-pid, 'SIGKILL')
     for (const pid of this.pids()) signalIfThere(pid, 'SIGKILL')
     if (!this.#exit) signalIfThere(-this.#leader, 'SIGKILL')
