@@ -67,6 +67,8 @@ export interface WorkerInit {
   readonly accessLogFormat: 'text' | 'json'
   /** The settings file has hooks that the worker calls. */
   readonly hooks?: WorkerHooksInit
+  /** It is to say which files the application loads. */
+  readonly reportsModules: boolean
 }
 
 export interface WorkerHooksInit {
@@ -233,9 +235,15 @@ const ABOUT_HANDOVER: Record<FromHandover['type'], true> = {
 export const isFromHandover = (message: ToMaster | FromHandover): message is FromHandover =>
   message.type in ABOUT_HANDOVER
 
+/** A file that the application has loaded, or looked for in vain, and its stamp (src/file-stamp.ts) at that moment. */
+export type LoadedFile = readonly [path: string, stamp: string]
+
+/** For whoever waits for changes, not for the master's loop. */
+export type FromModules = { type: 'modules'; files: readonly LoadedFile[] }
+
 export type Envelope<M> = M & { cmd: typeof CMD }
 
-type Message = ToWorker | ToMaster | FromHandover
+type Message = ToWorker | ToMaster | FromHandover | FromModules
 
 export const seal = <M extends Message>(message: M): Envelope<M> => ({
   ...message,

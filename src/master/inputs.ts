@@ -4,7 +4,7 @@ import type { Config } from '../config.ts'
 import type { UserError } from '../errors.ts'
 import type { Facts } from '../events.ts'
 import type { Log } from '../log.ts'
-import type { DrainMode, ToMaster } from '../protocol.ts'
+import type { DrainMode, LoadedFile, ToMaster } from '../protocol.ts'
 import type { MasterHooks } from './master-hooks.ts'
 import type { Order } from './signals.ts'
 import type { WorkerHandle } from './worker-handle.ts'
@@ -17,7 +17,8 @@ export type Exit = {
   signal: NodeJS.Signals | null
 }
 export type Input =
-  | { type: 'order'; order: Order; name: string }
+  /** `name`: of the signal, or who else gave it; undefined if the log has told already. */
+  | { type: 'order'; order: Order; name: string | undefined }
   | { type: 'message'; worker: WorkerHandle; message: ToMaster }
   | { type: 'settings'; config: Config }
   | { type: 'settings-refused'; error: string }
@@ -42,6 +43,8 @@ export interface MasterOptions {
   readonly loadAgain: () => Promise<Config>
   /** A configuration took effect, for what lives outside the loop (log level). */
   readonly onConfig: (config: Config) => void
+  /** A worker has loaded these files of the application (`reload`). */
+  readonly onModules?: (files: readonly LoadedFile[]) => void
   /** All workers are ready for the first time. */
   readonly onReady: (facts: ReadyFacts) => void
   /** Everything is gone. `failure`: why the start failed, if it did; `killed`: workers that had to be killed to stop. */

@@ -52,7 +52,7 @@ export class Master {
     this.#alerts = new Alerts(options, () => this.#roll.config.settings)
     this.#reports = new Reports(options.log, this.#alerts)
     this.#target = options.target(options.config)
-    this.#reader = new SettingsReader(options.loadAgain, (input) => this.post(input))
+    this.#reader = new SettingsReader(options, (input) => this.post(input))
     this.#crew = new Crew(options, this.#roll, {
       message: (worker, message) => this.post({ type: 'message', worker, message }),
       exit: (worker, code, signal) => this.post({ type: 'exit', worker, code, signal }),
@@ -142,8 +142,8 @@ export class Master {
     return worker.generation < this.#roll.oldest ? 'reload' : worker.reason!
   }
 
-  #obey(order: Order, name: string, now: number): void {
-    this.#log.event('handlingSignal', { signal: name })
+  #obey(order: Order, name: string | undefined, now: number): void {
+    if (name) this.#log.event('handlingSignal', { signal: name })
     switch (order) {
       case 'stop':
         return this.#stop('graceful', now)
@@ -175,7 +175,7 @@ export class Master {
 
   #beginStop(mode: DrainMode, now: number): void {
     this.#phase = { step: 'stopping', mode, beganAt: now }
-    this.#log.event('stopping', { mode })
+    if (!this.#failure) this.#log.event('stopping', { mode })
     this.#sockets.closeAll()
     this.#crew.killed = 0
     this.#crew.hasten('stop', this.#roll.config.settings)

@@ -57,7 +57,7 @@ export async function startMaster(
   enterDirectory(config)
   checkIdentity(config.settings.user, config.settings.group)
   log.check(config.settings)
-  if (config.settings.preload) await preload(request, config)
+  if (preloads(config)) await preload(request, config)
   const pidfile = config.settings.pidfile ? new Pidfile(config.settings.pidfile) : undefined
   pidfile?.write()
   surviveClosedStderr()
@@ -65,8 +65,18 @@ export async function startMaster(
   if (!config.settings.requestContext) log.event('noRequestContext', {})
   const sockets = chooseSockets(config, log)
   const birth = { request, name, sockets } satisfies Omit<Birth, 'config'>
-  return run(request, birth, { log, hooks: new MasterHooks(log, owner), pidfile })
+  const makeMaster = await masterFor(config, config.settings.chdir || request.directory)
+  return run(request, birth, { log, hooks: new MasterHooks(log, owner), pidfile, makeMaster })
 }
+
+async function masterFor({ settings }: Config, directory: string): Promise<Parts['makeMaster']> {
+  if (!settings.reload) return (options) => new Master(options)
+  const { PatientMaster } = await import('./patient-master.ts')
+  return (options) => new PatientMaster(options, directory)
+}
+
+/** Who changes code needs to see it fail, and to go on from there: with `reload`, that is told by a worker. */
+const preloads = ({ settings }: Config): boolean => settings.preload && !settings.reload
 
 /** An application that does not load never gets near a worker. */
 async function preload(request: StartRequest, config: Config): Promise<void> {
@@ -79,6 +89,7 @@ interface Parts {
   readonly log: Log
   readonly hooks: MasterHooks
   readonly pidfile: Pidfile | undefined
+  readonly makeMaster: (options: MasterOptions) => Pick<Master, 'start' | 'post' | 'pids' | 'urls'>
 }
 
 function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts): Running {
@@ -87,7 +98,7 @@ function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts):
   const ready = deferred<void>()
   ready.promise.catch(() => undefined) // nobody need wait for it: the log and `finished` tell as well
   const finished = deferred<number>()
-  const master = new Master({
+  const master = parts.makeMaster({
     ...basics(request, birth, parts),
     onReady: (facts) => {
       log.open(request.config.settings)
@@ -133,7 +144,7 @@ function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts):
 
 /** Starts the workers, after onStarting if there is that: then it answers when. `stopped` ends the wait for it. */
 function begin(
-  master: Master,
+  master: ReturnType<Parts['makeMaster']>,
   config: Config,
   { hooks, server, stopped }: Parts & { server: HookServer; stopped: AbortSignal },
 ): Promise<void> | undefined {
@@ -168,7 +179,7 @@ function basics(
     loadAgain: async () => {
       const next = await request.loadAgain()
       log.check(next.settings)
-      if (next.settings.preload) await preload(request, next)
+      if (preloads(next)) await preload(request, next)
       return next
     },
     onConfig: (config) => {

@@ -81,6 +81,7 @@ export function birth(
     ),
     accessLogFormat: isReadable(settings) ? 'text' : 'json',
     ...(hooks && { hooks }),
+    reportsModules: settings.reload && mode === 'serve',
   }
   return {
     init,

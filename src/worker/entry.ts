@@ -16,6 +16,7 @@ import { dropPrivileges } from './identity.ts'
 import { adoptSockets, canOwnSockets, hasListened, pretendToListen, watchListen } from './listen.ts'
 import { hookSlot } from './hook-slot.ts'
 import { requestHooks } from './hooks.ts'
+import { reportModules } from './module-reports.ts'
 import { forgiveOwnAborts } from './own-aborts.ts'
 import { Readiness } from './readiness.ts'
 import { Requests } from './requests.ts'
@@ -27,6 +28,7 @@ function boot(init: WorkerInit): void {
   process.title = init.title
   cluster.worker!.on('error', () => undefined) // EPIPE: the master died while we wrote; 'disconnect' follows
   const channel = new Channel()
+  if (init.reportsModules) process.env = reportModules(channel, init.file, process.env)
   become(init, channel)
   watchListen(channel)
   const hooks = hookSlot(init, channel, (error) => giveUp(channel, error))
