@@ -9,7 +9,7 @@ import type { LoadedFile } from '../protocol.ts'
 import type { Settings } from '../settings.ts'
 import { FileWatcher, SKIPPED, isDirectory } from './file-watcher.ts'
 
-/** Editors write several files, and one in several steps, ms. */
+/** Editors write several files, and one in several steps, ms. More than the 50 for which chokidar is silent after an event. */
 const QUIET_MS = 100
 /** A file that is gone may be about to be written anew, ms. */
 const GONE_MS = 400
