@@ -98,6 +98,10 @@ const isSame = (one: string, other: string): boolean => {
   }
 }
 
+/** NODE_ENV as the workers see it, whose own variables (`env`) come first. */
+export const isProduction = ({ env }: Settings): boolean =>
+  (env['NODE_ENV'] ?? process.env['NODE_ENV']) === 'production'
+
 export interface LoadConfigOptions {
   /** Words as after `supervisor start`; default none. */
   readonly argv?: readonly string[]

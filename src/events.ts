@@ -311,6 +311,17 @@ export const events = {
     'warning',
     (f) => `systemd was not told that master ${f.master} is in charge: ${f.why}`,
   ),
+  watching: row<object>('info', () => 'Watching the files that the application loads (--reload)'),
+  fileChanged: row<{ file: string; more: number }>(
+    'info',
+    (f) =>
+      `Worker reloading: ${f.file} modified` +
+      (f.more > 0 ? `, and ${plural(f.more, 'other file')}` : ''),
+  ),
+  waitingForChange: row<{ error: string }>(
+    'error',
+    (f) => `Start failed, waiting for a file to change (--reload): ${f.error}`,
+  ),
   waitingBeforeStop: row<{ seconds: number }>(
     'info',
     (f) =>

@@ -28,7 +28,6 @@ export const gunicornFlags: Readonly<Record<string, GunicornFlag>> = {
     why: 'workers report through a pipe, not through files',
   },
   'reuse-port': { why: 'the master binds each address once and all workers share it' },
-  'reload-engine': { value: true, why: 'Node watches files by itself' },
   spew: { why: 'use --node-args=--inspect or --node-args=--cpu-prof to see what runs' },
   'no-sendfile': { why: sendfile },
   sendfile: { why: sendfile },

@@ -73,6 +73,8 @@ export interface WorkerInit {
   readonly preloaded?: true
   /** V8's: the throw-away process is to find a directory for it, the workers use it. */
   readonly compileCache?: 'find' | { readonly directory: string }
+  /** It is to say which files the application loads. */
+  readonly reportsModules: boolean
 }
 
 export interface WorkerHooksInit {
@@ -258,9 +260,15 @@ const ABOUT_HANDOVER: Record<FromHandover['type'], true> = {
 export const isFromHandover = (message: ToMaster | FromHandover): message is FromHandover =>
   message.type in ABOUT_HANDOVER
 
+/** A file that the application has loaded, or looked for in vain, and its stamp (src/file-stamp.ts) at that moment. */
+export type LoadedFile = readonly [path: string, stamp: string]
+
+/** For whoever waits for changes, not for the master's loop. */
+export type FromModules = { type: 'modules'; files: readonly LoadedFile[] }
+
 export type Envelope<M> = M & { cmd: typeof CMD }
 
-type Message = ToWorker | ToMaster | FromHandover
+type Message = ToWorker | ToMaster | FromHandover | FromModules
 
 export const seal = <M extends Message>(message: M): Envelope<M> => ({
   ...message,

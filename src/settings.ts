@@ -6,7 +6,15 @@ import { memoryLimit } from './memory-limit.ts'
 import { workerCount } from './worker-count.ts'
 import type { Kind } from './kinds.ts'
 
-export const groups = ['Server', 'Timeouts', 'Recycling', 'Limits', 'Process', 'Logging'] as const
+export const groups = [
+  'Server',
+  'Timeouts',
+  'Recycling',
+  'Limits',
+  'Process',
+  'Logging',
+  'Development',
+] as const
 
 /** One row of the table. */
 export interface Setting extends Omit<Kind<never, unknown>, 'schema'> {
@@ -26,6 +34,7 @@ export interface Setting extends Omit<Kind<never, unknown>, 'schema'> {
 const crashModes = kinds.oneOf(['drain', 'exit'])
 const socketOwner = kinds.oneOf(['auto', 'owned', 'cluster'])
 const blocked = kinds.oneOf(['kill', 'interrupt'])
+const reloadEngine = kinds.oneOf(['auto', 'poll', 'inotify'])
 const logFormat = kinds.oneOf(['auto', 'text', 'json'])
 const logLevel = kinds.oneOf(['debug', 'info', 'warning', 'error', 'critical'], {
   warn: 'warning',
@@ -433,6 +442,26 @@ export const settings = {
     group: 'Logging',
     flags: ['--access-logfile'],
     help: 'The file that a line for each request is appended to; "-" is standard output. When unset, requests are not logged.',
+  },
+
+  reload: {
+    ...kinds.onOff(),
+    default: false,
+    group: 'Development',
+    help: 'Reload when a file changes that the app has loaded, or the settings file; those in node_modules apart. An app that does not start is tried again at the next change. For development. Read at the start only; preload is off with it.',
+  },
+  reloadExtraFiles: {
+    ...kinds.words('glob'),
+    default: [],
+    group: 'Development',
+    flags: ['--reload-extra-file'],
+    help: 'Other files whose change makes --reload reload, such as templates: a file, a directory, or a glob such as "views/**/*.html", new files included. Repeat the flag for several.',
+  },
+  reloadEngine: {
+    ...reloadEngine,
+    default: 'auto',
+    group: 'Development',
+    help: 'How --reload notices a change: "auto" and "inotify" hear it from the system, "poll" looks twice a second, for file systems that tell nothing, such as some mounts in a container.',
   },
 } satisfies Record<string, Setting>
 

@@ -65,7 +65,7 @@ export class Crew {
   killed = 0
 
   constructor(
-    { log, hooks }: Pick<MasterOptions, 'log' | 'hooks'>,
+    { log, hooks, onModules }: Pick<MasterOptions, 'log' | 'hooks' | 'onModules'>,
     roll: Pick<Roll, 'oldest'>,
     events: Pick<WorkerEvents, 'message' | 'exit'>,
   ) {
@@ -77,7 +77,7 @@ export class Crew {
       log.event('digest', { ...facts, ...payload(said) })
     const handover: WorkerEvents['handover'] = (worker, message, handle) =>
       this.#handover.hear(worker, message, handle)
-    this.#events = { ...events, handover, digest }
+    this.#events = { ...events, handover, digest, ...(onModules && { modules: onModules }) }
   }
 
   get size(): number {

@@ -5,7 +5,7 @@ import type { Config } from '../config.ts'
 import type { UserError } from '../errors.ts'
 import type { Facts } from '../events.ts'
 import type { Log } from '../log.ts'
-import type { DrainMode, ToMaster } from '../protocol.ts'
+import type { DrainMode, LoadedFile, ToMaster } from '../protocol.ts'
 import type { MasterHooks } from './master-hooks.ts'
 import type { LoopOrder } from './signals.ts'
 import type { Sockets } from './sockets.ts'
@@ -19,7 +19,8 @@ export type Exit = {
   signal: NodeJS.Signals | null
 }
 export type Input =
-  | { type: 'order'; order: LoopOrder; name: string }
+  /** `name`: of the signal, or who else gave it; undefined if the log has told already. */
+  | { type: 'order'; order: LoopOrder; name: string | undefined }
   | { type: 'message'; worker: WorkerHandle; message: ToMaster }
   | { type: 'settings'; config: Config }
   | { type: 'settings-refused'; error: string }
@@ -60,6 +61,8 @@ export interface MasterOptions {
   readonly loadAgain: () => Promise<Config>
   /** A configuration took effect, for what lives outside the loop (log level). */
   readonly onConfig: (config: Config) => void
+  /** A worker has loaded these files of the application (`reload`). */
+  readonly onModules?: (files: readonly LoadedFile[]) => void
   /** All workers are ready for the first time. */
   readonly onReady: (facts: ReadyFacts) => void
   /** Everything is gone. `failure`: why the start failed, if it did; `killed`: workers that had to be killed to stop. */

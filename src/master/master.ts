@@ -52,7 +52,7 @@ export class Master {
     this.#alerts = new Alerts(options, () => this.#roll.config.settings)
     this.#reports = new Reports(options.log, this.#alerts)
     this.#postMortem = new PostMortem(options.log, this.#alerts)
-    this.#reader = new SettingsReader(options.loadAgain, (input) => this.post(input))
+    this.#reader = new SettingsReader(options, (input) => this.post(input))
     this.#crew = new Crew(options, this.#roll, {
       message: (worker, message) => this.post({ type: 'message', worker, message }),
       exit: (worker, code, signal) => this.post({ type: 'exit', worker, code, signal }),
@@ -168,8 +168,8 @@ export class Master {
     return worker.generation < this.#roll.oldest ? 'reload' : (worker.reason ?? 'scale')
   }
 
-  #obey(order: LoopOrder, name: string, now: number): void {
-    this.#log.event('handlingSignal', { signal: name })
+  #obey(order: LoopOrder, name: string | undefined, now: number): void {
+    if (name) this.#log.event('handlingSignal', { signal: name })
     switch (order) {
       case 'stop':
         return this.#stop('graceful', now)
@@ -197,7 +197,7 @@ export class Master {
 
   #beginStop(mode: DrainMode, now: number, reason: 'stop' | 'upgrade' = 'stop'): void {
     this.#phase = { step: 'stopping', mode, beganAt: now, reason }
-    this.#log.event('stopping', { mode })
+    if (!this.#failure) this.#log.event('stopping', { mode })
     if (reason === 'upgrade') this.#o.sockets.leaveToHeir()
     else this.#o.sockets.closeAll()
     this.#crew.killed = 0

@@ -1,17 +1,23 @@
 // Reads the settings again for a reload: never twice at a time, never before the first worker is ready. Runs in the master.
 
 import type { Config } from '../config.ts'
-import type { Input } from './inputs.ts'
+import type { Input, MasterOptions } from './inputs.ts'
 
 export class SettingsReader {
   /** 'again': while they were being read, another reload was asked for. */
   #state: 'idle' | 'when-ready' | 'reading' | 'again' = 'idle'
   readonly #load: () => Promise<Config>
   readonly #post: (input: Input) => void
+  /** Whoever waits for changes need not wait for a first worker that never gets ready. */
+  readonly #mayReadAlways: boolean
 
-  constructor(load: () => Promise<Config>, post: (input: Input) => void) {
-    this.#load = load
+  constructor(
+    { loadAgain, config }: Pick<MasterOptions, 'loadAgain' | 'config'>,
+    post: (input: Input) => void,
+  ) {
+    this.#load = loadAgain
     this.#post = post
+    this.#mayReadAlways = config.settings.reload
   }
 
   get isBusy(): boolean {
@@ -21,7 +27,7 @@ export class SettingsReader {
   /** Two reloads at once are one, but the settings are read after the last of them. */
   ask(mayRead: boolean): void {
     if (this.#state === 'reading' || this.#state === 'again') this.#state = 'again'
-    else if (!mayRead) this.#state = 'when-ready'
+    else if (!mayRead && !this.#mayReadAlways) this.#state = 'when-ready'
     else this.#read()
   }
 

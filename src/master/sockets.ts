@@ -150,6 +150,11 @@ export class Sockets {
     for (const socket of this.#sockets.values()) if (socket.users.size === 0) this.#close(socket)
   }
 
+  /** After closeAll(): another master begins. */
+  reopen(): void {
+    if (this.#state === 'closed') this.#state = 'owner'
+  }
+
   /** For good: nobody gets a socket any more. */
   closeAll(): void {
     if (this.#state === 'succeeded') return

@@ -72,7 +72,7 @@ export async function startMaster(
   enterDirectory(config)
   checkIdentity(config.settings.user, config.settings.group)
   log.check(config.settings)
-  if (config.settings.preload) await preload(request, config)
+  if (preloads(config)) await preload(request, config)
   const pidfile = config.settings.pidfile ? new Pidfile(config.settings.pidfile) : undefined
   if (heir) pidfile?.check(heir.bequest.pid)
   else pidfile?.write()
@@ -91,8 +91,19 @@ export async function startMaster(
     pidfile,
     sockets: own,
     heir,
+    makeMaster: await masterFor(config, config.settings.chdir || request.directory),
   })
 }
+
+async function masterFor({ settings }: Config, directory: string): Promise<Parts['makeMaster']> {
+  if (!settings.reload) return (options) => new Master(options)
+  const { PatientMaster } = await import('./patient-master.ts')
+  return (options) => new PatientMaster(options, directory)
+}
+
+/** Who changes code needs to see it fail, and to go on from there: with `reload`, that is told by a worker. Data it needs all the same. */
+const preloads = ({ settings, preloadSource }: Config): boolean =>
+  settings.preload && (!settings.reload || preloadSource !== undefined)
 
 /** An application that does not load never gets near a worker. */
 async function preload(
@@ -111,6 +122,9 @@ interface Parts {
   readonly pidfile: Pidfile | undefined
   readonly sockets: Sockets
   readonly heir: Heir | undefined
+  readonly makeMaster: (
+    options: MasterOptions,
+  ) => Pick<Master, 'start' | 'post' | 'pids' | 'urls' | 'state'>
 }
 
 function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts): Ran {
@@ -119,7 +133,7 @@ function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts):
   ready.promise.catch(() => undefined) // nobody need wait for it: the log and `finished` tell as well
   const finished = deferred<number>()
   const stopped = new AbortController()
-  const master = new Master({
+  const master = parts.makeMaster({
     ...basics(request, birth, { ...parts, stopped: stopped.signal }),
     onReady: (facts) =>
       void takeCharge(request, parts, facts).then((isOurs) => isOurs && ready.resolve()),
@@ -194,7 +208,7 @@ async function lastWords(
 
 /** Starts the workers, after onStarting if there is that: then it answers when. `stopped` ends the wait for it. */
 function begin(
-  master: Master,
+  master: ReturnType<Parts['makeMaster']>,
   config: Config,
   { hooks, heir, server, stopped }: Parts & { stopped: AbortSignal },
 ): Promise<void> | undefined {
@@ -233,7 +247,7 @@ function basics(
     loadAgain: async () => {
       const next = await request.loadAgain()
       log.check(next.settings)
-      if (next.settings.preload) await preload(request, next, stopped)
+      if (preloads(next)) await preload(request, next, stopped)
       return next
     },
     onConfig: (config) => {

@@ -19,6 +19,8 @@ import {
   seal,
   type Digest,
   type FromHandover,
+  type FromModules,
+  type LoadedFile,
   type ToMaster,
   type ToWorker,
   type WorkerInit,
@@ -63,6 +65,7 @@ export interface WorkerEvents {
   handover(worker: WorkerHandle, message: FromHandover, handle: unknown): void
   exit(worker: WorkerHandle, code: number | null, signal: NodeJS.Signals | null): void
   digest(worker: WorkerHandle, digest: Digest): void
+  modules?(files: readonly LoadedFile[]): void
 }
 
 /** Its stderr may be open a moment longer than the process lives, ms. */
@@ -121,8 +124,9 @@ export class WorkerHandle {
     if (this.preloadPipe && options.preloaded) give(this.preloadPipe, options.preloaded)
     child.stderr?.on('data', (chunk: Buffer) => this.lastWords.hear(chunk))
     child.on('internalMessage', (raw: unknown, handle: unknown) => {
-      const message = open<ToMaster | FromHandover>(raw)
+      const message = open<ToMaster | FromHandover | FromModules>(raw)
       if (!message) return
+      if (message.type === 'modules') return events.modules?.(message.files)
       if (isFromHandover(message)) events.handover(this, message, handle)
       else events.message(this, message)
     })

@@ -86,6 +86,7 @@ export function birth(
     ...(hooks && { hooks }),
     ...(data && { preloaded: true }),
     ...cacheOf(b.config, mode, compileCache),
+    reportsModules: settings.reload && mode !== 'check',
   }
   return {
     init,

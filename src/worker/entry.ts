@@ -28,6 +28,7 @@ import { dropPrivileges } from './identity.ts'
 import { adoptSockets, canOwnSockets, hasListened, pretendToListen, watchListen } from './listen.ts'
 import { hookSlot } from './hook-slot.ts'
 import { requestHooks, type Parts } from './hooks.ts'
+import { reportModules } from './module-reports.ts'
 import { forgiveOwnAborts } from './own-aborts.ts'
 import { readPreloaded } from './preloaded.ts'
 import { Readiness } from './readiness.ts'
@@ -42,6 +43,7 @@ function boot(init: WorkerInit): void {
   process.title = init.title
   cluster.worker!.on('error', () => undefined) // EPIPE: the master died while we wrote; 'disconnect' follows
   const channel = new Channel()
+  if (init.reportsModules) process.env = reportModules(channel, init.file, process.env)
   become(init, channel)
   watchListen(channel)
   const standing = new Standing(init)
