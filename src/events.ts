@@ -249,8 +249,8 @@ export const events = {
   noRequestContext: row<object>(
     'info',
     () =>
-      'Without --request-context, requestSignal(), deadline(), extendTimeout() and requestId() of nodicorn/app and --abort-fetch ' +
-      'do nothing, and the log cannot tell the request that blocked an event loop from one that is merely late',
+      'Without --request-context, requestSignal(), deadline(), extendTimeout() and requestId() of nodicorn/app, --abort-fetch ' +
+      'and --blocked interrupt do nothing, and the log cannot tell the request that blocked an event loop from one that is merely late',
   ),
   handlingSignal: row<{ signal: string }>('info', (f) => `Handling signal: ${f.signal}`),
   workersChanged: row<{ from: number; to: number } & (Scaling | { reason?: undefined })>(

@@ -448,3 +448,12 @@ describe('a blocked worker', () => {
     expect(line.msg).toMatch(standsAt('blocking.js', 'spinForever'))
   })
 })
+
+test('a worker whose watchdog cannot be started says so, and serves', async (t) => {
+  const server = await startServer(t, 'without-threads.js')
+  const [pid] = server.pids()
+  server.expectLog(/has no watchdog/)
+  const line = await server.log(/has no watchdog, a blocked event loop stays blocked: no threads/)
+  expect(line.level).toBe('warning')
+  expect(Number((await server.get('/pid')).text)).toBe(pid)
+})

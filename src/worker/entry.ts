@@ -78,7 +78,7 @@ function serve(
   const interrupts = new Interrupts(init.settings, channel)
   const readiness = new Readiness(init, channel, standing, () => {
     handover.changed()
-    watch(board, init, interrupts)
+    watch(board, init, interrupts, channel)
     if (init.settings.crash === 'drain') uncaught.watch()
     setImmediate(() => hooks.postWorkerInit?.())
   })
@@ -116,9 +116,20 @@ function promote(
 }
 
 /** Not before the worker is ready: a boot has its own limit, and the thread would slow it down. */
-function watch(board: Scoreboard, { settings }: WorkerInit, interrupts: Interrupts): void {
+function watch(
+  board: Scoreboard,
+  { settings }: WorkerInit,
+  interrupts: Interrupts,
+  channel: Channel,
+): void {
   const { stallTimeout, timeout } = settings
-  startWatchdog(board, stallTimeout === 'timeout' ? timeout : stallTimeout, interrupts)
+  const seconds = stallTimeout === 'timeout' ? timeout : stallTimeout
+  startWatchdog(board, seconds, interrupts, ({ message }) =>
+    channel.tell({
+      type: 'notice',
+      text: `Worker ${process.pid} has no watchdog, a blocked event loop stays blocked: ${message}`,
+    }),
+  )
 }
 
 function become({ settings }: WorkerInit, channel: Channel): void {

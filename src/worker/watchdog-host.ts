@@ -11,11 +11,12 @@ const DEBUGGER_MS = 1_000
 /** The thread needs little: it reads shared memory and writes a few lines. */
 const LIMITS = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2, stackSizeMb: 2 }
 
-/** `stallTimeout` in seconds, 0 for never. */
+/** `stallTimeout` in seconds, 0 for never. `onFailure`: there is no watchdog, or no longer; the application need not suffer. */
 export function startWatchdog(
   board: Scoreboard,
   stallTimeout: number,
   interrupts: Interrupts,
+  onFailure: (error: Error) => void,
 ): void {
   const { Worker } = process.getBuiltinModule('node:worker_threads')
   const trap = trapMemory()
@@ -39,6 +40,7 @@ export function startWatchdog(
     stderr: true,
     name: 'nodicorn watchdog',
   })
+  thread.on('error', onFailure)
   thread.on('message', (problem: string) => interrupts.giveUp(problem))
   thread.unref()
   watchDebugger(board)
