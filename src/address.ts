@@ -49,11 +49,15 @@ const tcpAddress = (text: string): ServeAddress | undefined => {
 const tcp = (host: string, port = String(DEFAULT_PORT)): ServeAddress | undefined =>
   Number(port) <= 65535 ? { type: 'tcp', host, port: Number(port) } : undefined
 
+/** As in a URL. Not isIPv6(), whose regular expression takes 7 ms to compile, in the middle of a start (Node 20 to 26). */
+export const inBrackets = (host: string): string =>
+  host.includes(':') && !host.startsWith('[') ? `[${host}]` : host
+
 /** How a person reaches it: 'http://127.0.0.1:8000', 'http://[::1]:8000', 'unix:/path', 'fd://3'. */
 export const formatUrl = (address: ServeAddress, scheme: 'http' | 'https' = 'http'): string => {
   switch (address.type) {
     case 'tcp': {
-      const host = isIPv6(address.host) ? `[${address.host}]` : address.host
+      const host = inBrackets(address.host)
       return `${scheme}://${host}:${address.port}`
     }
     case 'unix':

@@ -1,8 +1,8 @@
 // The sources of settings as layers of values, and how layers are checked and merged. A leaf under config.ts; reads no variables
 // and no files itself.
-import { isIPv6 } from 'node:net'
 import { resolve } from 'node:path'
 import * as v from 'valibot'
+import { inBrackets } from './address.ts'
 import { fs } from './builtin.ts'
 import type { FlagUse } from './argv.ts'
 import { badSetting, UserError } from './errors.ts'
@@ -96,7 +96,7 @@ export const addHostAndPort = (
   if (port !== undefined && !(/^\d{1,5}$/.test(port) && Number(port) <= 65535)) {
     problems.push(badSetting('PORT', port, 'a port from 0 to 65535'))
   } else if (host !== undefined || port !== undefined) {
-    const bracketed = host && isIPv6(host) ? `[${host}]` : (host ?? '0.0.0.0')
+    const bracketed = inBrackets(host ?? '0.0.0.0')
     const source = [host && 'HOST', port && 'PORT'].filter(Boolean).join(' and ')
     layer.set('bind', { value: [port ? `${bracketed}:${port}` : bracketed], where: source, source })
   }

@@ -31,7 +31,8 @@ interface Sink {
 }
 
 export class Log {
-  #waiting: [Level, object, string][] = []
+  /** With the time, ms: to make a date of it may take 5 ms the first time, for the time zone's data. */
+  #waiting: [Level, number, object, string][] = []
   #logger: Logger<Level> | undefined
   #sink: Sink | undefined
   #settings: LogSettings | undefined
@@ -44,7 +45,7 @@ export class Log {
 
   #line(level: Level, facts: object, sentence: string): void {
     if (this.#logger) this.#logger[level](facts, sentence)
-    else this.#waiting.push([level, { time: new Date().toISOString(), ...facts }, sentence])
+    else this.#waiting.push([level, Date.now(), facts, sentence])
   }
 
   /** Throws a UserError when the file can't be written: pino opens it later, when nobody is left to tell. */
@@ -93,8 +94,8 @@ export class Log {
         ? { write: (line: string) => sink.write(readableLine(line, colour)) }
         : (sink as never),
     ) as unknown as Logger<Level>
-    for (const [level, facts, sentence] of this.#waiting.splice(0))
-      this.#logger[level](facts, sentence)
+    for (const [level, ms, facts, sentence] of this.#waiting.splice(0))
+      this.#logger[level]({ time: new Date(ms).toISOString(), ...facts }, sentence)
   }
 
   /** What a reload brought: the next line has the new level, and is in the new file and form. */
