@@ -221,6 +221,7 @@ const call = (emit: Emit, server: net.Server, event: string, { req, res }: Entry
 const ENTERS = !('_enable' in AsyncLocalStorage.prototype)
 
 const isBeingParsed = (req: Req): boolean =>
+  !isHttp2(req) &&
   (req.socket as { parser?: { incoming?: unknown } | null }).parser?.incoming === req
 
 const CARRIES_REQUEST = new Set(['checkContinue', 'checkExpectation', 'stream'])
