@@ -62,8 +62,11 @@ for (const name of settingNames) {
   for (const long of [first, ...others].filter((flag) => flag.startsWith('--'))) {
     const short = long === first && letter ? { short: letter.slice(1) } : {}
     flags.set(long.slice(2), { meaning, takesValue, ...short })
-    if (!takesValue)
-      flags.set(`no-${long.slice(2)}`, { meaning: { ...meaning, negated: true }, takesValue })
+    if (!takesValue || settingRow(name).without !== undefined)
+      flags.set(`no-${long.slice(2)}`, {
+        meaning: { ...meaning, negated: true },
+        takesValue: false,
+      })
   }
 }
 for (const [name, { value = false, short }] of Object.entries(gunicornFlags)) {

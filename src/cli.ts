@@ -13,6 +13,7 @@ import {
 } from './config.ts'
 import { ConfigErrors, UserError } from './errors.ts'
 import { BEQUEST_VARIABLE, type Bequest } from './master/bequest.ts'
+import { commands as operatorCommands, isCommandName, type CommandName } from './commands.ts'
 import type { Heir } from './master/heir.ts'
 import { scriptAsTyped } from './master/node-choice.ts'
 import { packageJson } from './paths.ts'
@@ -31,6 +32,7 @@ const main = async (words: readonly string[]): Promise<number> => {
     )
   }
   const [first, ...rest] = words
+  if (first !== undefined && isCommandName(first)) return await operate(first, rest)
   if (!isCommand(first)) return await withoutCommand(words)
   const parsed = parseWords(rest)
   if (parsed.own.has('help')) return print((await import('./help.ts')).commandHelp(first))
@@ -40,6 +42,16 @@ const main = async (words: readonly string[]): Promise<number> => {
     throw new UserError('UNKNOWN_SETTING', `--json is a flag of "supervisor config" only`)
   }
   return await commands[command](rest, parsed)
+}
+
+/** A command for a server that runs. */
+const operate = async (command: CommandName, words: readonly string[]): Promise<number> => {
+  if (words.some((word) => word === '--help' || word === '-h'))
+    return print((await import('./help.ts')).operatorHelp(command))
+  const { runClient } = await import('./client/main.ts')
+  forgiveClosedReader()
+  const runtimeDir = environment()['XDG_RUNTIME_DIR']
+  return await runClient(command, words, { directory: workingDirectory(), runtimeDir })
 }
 
 /** `gunicorn --check-config` and `--print-config` are our commands. */
@@ -129,21 +141,26 @@ const withoutCommand = async (words: readonly string[]): Promise<number> => {
   const help = await import('./help.ts')
   if (first === '--version' || first === '-v') return print(version())
   if (first === '--help' || first === '-h') return print(help.generalHelp())
-  if (first === 'help')
-    return print(isCommand(second) ? help.commandHelp(second) : help.generalHelp())
+  if (first === 'help') return print(helpOf(help, second))
   if (first === undefined)
     throw new UserError('BAD_COMMAND', 'a command is missing: supervisor start app.js')
   throw new UserError('BAD_COMMAND', await unknownCommand(first, words))
+}
+
+const helpOf = (help: typeof import('./help.ts'), command: string | undefined): string => {
+  if (isCommand(command)) return help.commandHelp(command)
+  return command !== undefined && isCommandName(command)
+    ? help.operatorHelp(command)
+    : help.generalHelp()
 }
 
 const unknownCommand = async (first: string, words: readonly string[]): Promise<string> => {
   if (/^-|[./:]/.test(first))
     return `${quote(first)} is not a command; did you mean "supervisor start ${words.join(' ')}"?`
   const { nearest } = await import('./nearest.ts')
-  const near = nearest(first, COMMANDS)
-  const advice = near
-    ? `did you mean "supervisor ${near}"?`
-    : `the commands are ${COMMANDS.join(', ')}`
+  const all = [...COMMANDS, ...Object.keys(operatorCommands)]
+  const near = nearest(first, all)
+  const advice = near ? `did you mean "supervisor ${near}"?` : `the commands are ${all.join(', ')}`
   return `${quote(first)} is not a command; ${advice}`
 }
 
@@ -155,13 +172,16 @@ const version = (): string => {
 }
 
 const print = (text: string): number => {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // EPIPE: the reader, such as `head`, has seen enough.
-    if (error.code !== 'EPIPE') throw error
-  })
+  forgiveClosedReader()
   process.stdout.write(text)
   return 0
 }
+
+const forgiveClosedReader = (): void =>
+  void process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // EPIPE: the reader, such as `head`, has seen enough.
+    if (error.code !== 'EPIPE') throw error
+  })
 
 /** One line on stderr for each problem; the exit status says who must act. */
 const report = (error: unknown): number => {

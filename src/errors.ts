@@ -48,6 +48,18 @@ export const errorCodes = {
     exit: 1,
     help: 'The system refused something that needs more rights, such as --user or --chdir.',
   },
+  NO_SERVER: {
+    exit: 1,
+    help: 'A command found no running server to speak to, or several. Give --pid or --socket, or go to the directory it was started in.',
+  },
+  NOT_NOW: {
+    exit: 1,
+    help: 'The server refused a command because of what it is doing, such as an upgrade. Try again later.',
+  },
+  RELOAD_FAILED: {
+    exit: 1,
+    help: 'The new workers did not start, or the new settings are wrong; the old workers go on. The line says why.',
+  },
   APP_FAILED: {
     exit: 3,
     help: 'The application threw, exited or did not listen in time before any worker was ready.',

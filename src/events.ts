@@ -41,6 +41,7 @@ export type Recycling =
   | { reason: 'max-lifetime'; seconds: number; limit: number }
   | { reason: 'max-requests'; requests: number }
   | { reason: 'orphans'; handlers: number }
+  | { reason: 'asked' }
 
 function whyRecycled(why: Recycling): string {
   switch (why.reason) {
@@ -52,6 +53,8 @@ function whyRecycled(why: Recycling): string {
       return `it has served ${plural(why.requests, 'request')} (--max-requests)`
     case 'orphans':
       return `${plural(why.handlers, 'handler')} went on after their 504 (--max-orphans)`
+    case 'asked':
+      return 'asked for (supervisor recycle)'
   }
 }
 
@@ -68,6 +71,9 @@ function whyScaled(why: Scaling): string {
     ? `busy for ${seconds(why.seconds)}, ${now} (--scale-up-at)`
     : `one fewer would have done for ${seconds(why.seconds)}, ${now} (--scale-down-after)`
 }
+
+const argument = ([name, value]: [string, unknown]): string =>
+  value === true ? name : `${name} ${String(value)}`
 
 const outcomes: Record<UncaughtFacts['outcome'], string> = {
   500: 'was answered 500',
@@ -228,7 +234,7 @@ export const events = {
       `WORKER TIMEOUT (pid:${f.worker}): nothing heard from it for ${seconds(f.seconds)}, not even from its watchdog; killed` +
       (f.digest ? `, with ${plural(f.digest.inFlight, 'request')} in flight` : ''),
   ),
-  digest: row<Of & Omit<Digest, 'type'>>(
+  digest: row<Of & Omit<Digest, 'type' | 'served'>>(
     'debug',
     (f) =>
       `Worker (pid:${f.worker}): ${plural(f.inFlight, 'request')} in flight, ${plural(f.connections, 'connection')}`,
@@ -252,6 +258,20 @@ export const events = {
       'Without --request-context, requestSignal(), deadline(), extendTimeout() and requestId() of nodicorn/app, --abort-fetch ' +
       'and --blocked interrupt do nothing, and the log cannot tell the request that blocked an event loop from one that is merely late',
   ),
+  command: row<{ command: string; args: object; by: string }>(
+    'info',
+    (f) =>
+      `Handling command: ${[f.command, ...Object.entries(f.args).map(argument)].join(' ')} (${f.by})`,
+  ),
+  noControl: row<{ path: string; why: string }>(
+    'debug',
+    (f) => `There is no control socket at ${f.path}: ${f.why}`,
+  ),
+  controlFailed: row<{ path: string; why: string }>(
+    'warning',
+    (f) => `There is no control socket at ${f.path} (--control-socket): ${f.why}`,
+  ),
+  controlling: row<{ path: string }>('debug', (f) => `Control socket at ${f.path}`),
   handlingSignal: row<{ signal: string }>('info', (f) => `Handling signal: ${f.signal}`),
   workersChanged: row<{ from: number; to: number } & (Scaling | { reason?: undefined })>(
     'info',
@@ -339,3 +359,14 @@ export const events = {
 
 export type EventName = keyof typeof events
 export type Facts<E extends EventName> = Parameters<(typeof events)[E]['say']>[0]
+
+/** An event as those who watch the log are told of it. */
+export interface LogEvent {
+  readonly name: EventName
+  readonly level: Level
+  /** Ms since 1970. */
+  readonly at: number
+  readonly facts: Facts<EventName>
+  /** Its sentence. */
+  readonly text: string
+}

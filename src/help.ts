@@ -1,5 +1,6 @@
 // The help texts, from the table of settings. Runs in the CLI; imported only when asked for.
 // A renderer of its own: at 80 columns yargs gives the width to the longest alias and shows neither variables nor placeholders.
+import { commands, type CommandName, type CommandRow } from './commands.ts'
 import {
   flagsOf,
   groups,
@@ -23,6 +24,11 @@ export const generalHelp = (): string =>
     '  check    Load the settings and the app in a process of its own, serve nothing',
     '  config   Show every setting, its value and where it came from',
     '',
+    'For a server that runs: the one started in this directory, or --pid, --socket',
+    ...Object.entries(commands).flatMap(([name, { help }]) =>
+      wrap(`${name.padEnd(8)} ${help}`, '  '),
+    ),
+    '',
     'Examples',
     '  supervisor start app.js',
     '  supervisor start dist/server.js:app --workers 4 --bind 0.0.0.0:8080',
@@ -33,6 +39,22 @@ export const generalHelp = (): string =>
     '  -v, --version    The version',
     '',
   ].join('\n')
+
+/** `supervisor status --help` */
+export const operatorHelp = (command: CommandName): string => {
+  const row: CommandRow = commands[command]
+  return [
+    `Usage: supervisor ${command}${row.usage ? ` ${row.usage}` : ''} [--pid PID|--socket PATH] [--json]`,
+    '',
+    ...wrap(`${row.help}.`, ''),
+    '',
+    ...wrap(
+      'Speaks to the server that was started in this directory, or to the only one that runs; --pid or --socket say which.',
+      '',
+    ),
+    '',
+  ].join('\n')
+}
 
 export type HelpedCommand = 'start' | 'check' | 'config'
 
@@ -82,12 +104,12 @@ const section = (title: string, entries: readonly (readonly string[])[]): string
 
 /** The flags, what they do, and on a line of its own the default and the variables. */
 const entry = (name: SettingName): string[] => {
-  const { help, default: value, placeholder } = settingRow(name)
+  const { help, default: value, placeholder, without } = settingRow(name)
   const letterFirst = flagsOf(name).toSorted(
     (one, other) => Number(one.startsWith('--')) - Number(other.startsWith('--')),
   )
   const flags = placeholder
-    ? `${letterFirst.join(', ')} <${placeholder}>`
+    ? `${letterFirst.join(', ')} <${placeholder}>${without === undefined ? '' : `, ${flagsOf(name)[0]!.replace(/^--/, '--no-')}`}`
     : letterFirst.map((flag) => flag.replace(/^--/, '--[no-]')).join(', ')
   const [, ...variables] = variablesOf(name)
   const facts = [

@@ -41,6 +41,7 @@ export const flagLayer = (uses: readonly FlagUse[], prefix: string): Layer => {
 }
 
 const valueOfFlag = ({ name, text, negated }: FlagUse): unknown => {
+  if (negated && settingRow(name).without !== undefined) return settingRow(name).without
   const value = text === undefined ? true : fromText(name, text)
   return negated && typeof value === 'boolean' ? !value : value
 }

@@ -3,7 +3,7 @@
 
 import { createRequire } from 'node:module'
 import { fs } from './builtin.ts'
-import { events, type EventName, type Facts, type Level } from './events.ts'
+import { events, type EventName, type Facts, type Level, type LogEvent } from './events.ts'
 import { UserError } from './errors.ts'
 import type { Logger } from 'pino'
 
@@ -37,10 +37,14 @@ export class Log {
   #sink: Sink | undefined
   #settings: LogSettings | undefined
   #opening: NodeJS.Timeout | undefined
+  /** Hears of every event, whatever the level of the log. */
+  onEvent: ((event: LogEvent) => void) | undefined
 
   event<E extends EventName>(name: E, facts: Facts<E>): void {
     const { level, say } = events[name] as { level: Level; say: (facts: Facts<E>) => string }
-    this.#line(level, { event: name, ...rounded(facts) }, say(facts))
+    const text = say(facts)
+    this.onEvent?.({ name, level, at: Date.now(), facts, text })
+    this.#line(level, { event: name, ...rounded(facts) }, text)
   }
 
   #line(level: Level, facts: object, sentence: string): void {

@@ -7,6 +7,7 @@ import type { ErrorCode } from './errors.ts'
 import type { HookName } from './hooks.ts'
 import type { Settings } from './settings.ts'
 import type { Thrown } from './hook-runner.ts'
+import type { Served } from './statistics.ts'
 
 export const CMD = 'NODE_NODICORN'
 
@@ -147,6 +148,8 @@ export interface RequestFacts {
   /** Of the request that was executing. */
   readonly id?: string
   readonly age: number
+  /** From its start to its deadline, s; missing without one. */
+  readonly timeout?: number
   /** What its client got when the worker was killed or its code stopped, 'complete' being the response of its own; missing if it goes on. */
   readonly outcome?: '504' | '503' | 'reset' | 'idle' | 'complete'
 }
@@ -164,6 +167,12 @@ export interface Digest {
   readonly orphans: number
   /** Connections the scoreboard had no slot for, so far. */
   readonly untracked: number
+  /** The longest that the event loop kept its timers waiting in the last second, s. */
+  readonly loopDelay: number
+  /** Of V8, bytes. */
+  readonly heap: { readonly used: number; readonly limit: number }
+  /** Missing if it is what it was. */
+  readonly served?: Served
   /** The oldest requests in flight, at most 20. */
   readonly oldest: readonly RequestFacts[]
 }
@@ -191,7 +200,13 @@ export interface Interruption extends Omit<PostMortem, 'type' | 'culprit'> {
   readonly culprit: RequestFacts
 }
 
-export type FromWatchdog = Digest | PostMortem | Interruption
+/** The last word of a worker that ends by itself: what it has served. */
+export interface LastCount {
+  readonly type: 'served'
+  readonly served: Served
+}
+
+export type FromWatchdog = LastCount | Digest | PostMortem | Interruption
 
 /**
  * Handing over, worker to master to another worker. `gave` and `sent` follow the handle on the same wire: without the

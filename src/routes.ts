@@ -15,6 +15,8 @@ export interface RouteSettings {
 export interface Route extends RouteSettings {
   /** As written in the settings: the route's name in logs. */
   readonly pattern: string
+  /** Its place among them. */
+  readonly index: number
 }
 
 interface Compiled {
@@ -58,7 +60,9 @@ export class Router {
   readonly #known = new Map<string, Route | undefined>()
 
   constructor(routes: Readonly<Record<string, RouteSettings>>) {
-    this.#compiled = Object.entries(routes).map(([pattern, settings]) => compile(pattern, settings))
+    this.#compiled = Object.entries(routes).map(([pattern, settings], index) =>
+      compile({ pattern, index, ...settings }),
+    )
   }
 
   get isEmpty(): boolean {
@@ -84,11 +88,12 @@ export class Router {
 /** Paths remembered, so that a busy one is matched once; bounded, because clients choose them. */
 const MEMORY = 1_000
 
-function compile(pattern: string, settings: RouteSettings): Compiled {
+function compile(route: Route): Compiled {
+  const { pattern } = route
   const head = METHOD.exec(pattern)
   const method = head?.[1]
   const segments = segmentsOf(normalPath(pattern.slice(head?.[0].length ?? 0)))
-  return { route: { pattern, ...settings }, method: method === '*' ? undefined : method, segments }
+  return { route, method: method === '*' ? undefined : method, segments }
 }
 
 const segmentsOf = (path: string): string[] => path.split('/').slice(1)

@@ -15,6 +15,11 @@ export const HEAD = {
   interrupted: 7,
   /** Of the event loop, in thousandths. */
   utilization: 8,
+  /** The longest that the loop's beat was late since the watchdog looked, tenths of ms. */
+  loopDelay: 9,
+  /** Of V8, kB. */
+  heapUsed: 10,
+  heapLimit: 11,
 } as const
 
 /** How the main thread answered such a request: a 504, a cut connection, or not at all, for its response was complete. */

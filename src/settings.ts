@@ -26,6 +26,8 @@ export interface Setting extends Omit<Kind<never, unknown>, 'schema'> {
   readonly help: string
   /** Spellings beside --kebab-name: letters as '-w', Gunicorn's names as '--preload-app'. */
   readonly flags?: readonly string[]
+  /** The value that --no-NAME stands for, if not that of a flag without one. */
+  readonly without?: string
   /** Variables beside SUPERVISOR_NAME, the first one set wins. */
   readonly env?: readonly string[]
 }
@@ -407,6 +409,13 @@ export const settings = {
     group: 'Process',
     flags: ['-p', '--pid'],
     help: "Write the master's process id to this file, and remove it at the end. A start is refused while the process in it is alive.",
+  },
+  controlSocket: {
+    ...kinds.text('path'),
+    default: 'auto',
+    without: 'off',
+    group: 'Process',
+    help: 'The unix socket by which "supervisor status" and its like reach the server: a path, or "off". "auto" puts it next to the pidfile, or into XDG_RUNTIME_DIR, or else into a directory of its own for temporary files; where that cannot be, there is none.',
   },
   name: {
     ...kinds.text('name'),

@@ -142,7 +142,7 @@ describe('every source file', () => {
   })
 
   test('has at most 350 lines, data tables apart', () => {
-    const tables = ['settings.ts']
+    const tables = ['settings.ts', 'events.ts']
     const long = files.filter((file) => textOf(file).split('\n').length > 351)
     expect(long.filter((file) => !tables.includes(file))).toEqual([])
   })

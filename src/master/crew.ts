@@ -4,11 +4,13 @@ import type { Log } from '../log.ts'
 import { payload, type DrainMode } from '../protocol.ts'
 import type { Settings } from '../settings.ts'
 import { Handover } from './handover.ts'
-import type { MasterOptions } from './inputs.ts'
+import { UserError } from '../errors.ts'
+import type { MasterOptions, Recycled } from './inputs.ts'
 import { isBooting, isServing } from './lifecycle.ts'
 import type { WorkerView } from './plan.ts'
 import type { Roll } from './roll.ts'
 import { Recycling, type RecycleSettings } from './recycling.ts'
+import { Traffic } from './traffic.ts'
 import {
   WorkerHandle,
   type LeaveReason,
@@ -43,6 +45,7 @@ const RECYCLED = [
   'max-memory',
   'max-lifetime',
   'orphans',
+  'asked',
 ] as const satisfies readonly RecycleReason[]
 const isRecycled = ({ reason }: WorkerHandle): boolean => RECYCLED.some((one) => one === reason)
 
@@ -61,6 +64,7 @@ export class Crew {
   readonly #events: WorkerEvents
   readonly #handover: Handover
   readonly #recycling: Recycling
+  readonly traffic = new Traffic()
   /** How many had to be killed although they had been told to leave, since the stop began. */
   killed = 0
 
@@ -73,8 +77,12 @@ export class Crew {
     this.#hooks = hooks
     this.#handover = new Handover(log, roll, () => this.ready)
     this.#recycling = new Recycling(log)
-    const digest: WorkerEvents['digest'] = ({ facts }, said) =>
-      log.event('digest', { ...facts, ...payload(said) })
+    const digest: WorkerEvents['digest'] = ({ id, facts, routes }, said) => {
+      this.traffic.hear(id, routes, said.served, performance.now())
+      if (said.type !== 'digest') return
+      const { served: _served, ...digest } = payload(said)
+      log.event('digest', { ...facts, ...digest })
+    }
     const handover: WorkerEvents['handover'] = (worker, message, handle) =>
       this.#handover.hear(worker, message, handle)
     this.#events = { ...events, handover, digest, ...(onModules && { modules: onModules }) }
@@ -82,6 +90,10 @@ export class Crew {
 
   get size(): number {
     return this.#workers.size
+  }
+
+  get all(): WorkerHandle[] {
+    return [...this.#workers]
   }
 
   get ready(): WorkerHandle[] {
@@ -120,6 +132,22 @@ export class Crew {
     })
   }
 
+  /** Somebody wants the worker in `slot`, or all of them, replaced; the plan does it. */
+  recycle(slot: number | undefined): Recycled | UserError {
+    const meant = this.ready.filter((worker) => slot === undefined || worker.slot === slot)
+    if (slot !== undefined && meant.length === 0) {
+      const slots = this.ready.map((worker) => worker.slot).sort((a, b) => a - b)
+      const there = slots.length > 0 ? `there are ${slots.join(', ')}` : 'none is ready'
+      return new UserError('BAD_COMMAND', `no worker is ready in slot ${slot}; ${there}`)
+    }
+    for (const worker of meant) {
+      if (worker.reason !== undefined) continue
+      worker.reason = 'asked'
+      this.#log.event('recycling', { ...worker.facts, reason: 'asked' })
+    }
+    return { workers: meant.map(({ pid }) => pid) }
+  }
+
   /** It has booted, and waits outside the pool. */
   stand(worker: WorkerHandle, now: number): void {
     if (worker.advance('stand') !== 'announce') return
@@ -145,6 +173,7 @@ export class Crew {
     worker.lastWords.release()
     this.#workers.delete(worker)
     this.#handover.gone(worker)
+    this.traffic.gone(worker.id)
   }
 
   retire(worker: WorkerHandle, reason: LeaveReason, mode: DrainMode, times: Times): void {

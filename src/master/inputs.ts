@@ -6,6 +6,7 @@ import type { UserError } from '../errors.ts'
 import type { Facts } from '../events.ts'
 import type { Log } from '../log.ts'
 import type { DrainMode, LoadedFile, ToMaster } from '../protocol.ts'
+import type { Crew } from './crew.ts'
 import type { MasterHooks } from './master-hooks.ts'
 import type { LoopOrder } from './signals.ts'
 import type { Sockets } from './sockets.ts'
@@ -26,8 +27,22 @@ export type Input =
   | { type: 'settings-refused'; error: string }
   /** A new master is in charge. */
   | { type: 'succeeded' }
+  | Demand
   | { type: 'tick' }
   | Exit
+
+/** What an operator asks of the loop by a command. `reply` is called in the turn that hears it. */
+export type Demand =
+  | {
+      type: 'scale'
+      change: { to: number } | { by: number }
+      reply: (answer: Scaled | UserError) => void
+    }
+  /** `slot`: all of them if it is undefined. */
+  | { type: 'recycle'; slot: number | undefined; reply: (answer: Recycled | UserError) => void }
+export type Scaled = { readonly from: number; readonly to: number }
+/** Pids of the workers that are to be replaced. */
+export type Recycled = { readonly workers: readonly number[] }
 
 export type Phase =
   | { step: 'starting' | 'running' | 'stopped' }
@@ -39,8 +54,10 @@ export interface MasterState {
   readonly step: Phase['step']
   readonly isReloading: boolean
   readonly config: Config
+  readonly generation: number
   /** How many there should be. */
   readonly workers: number
+  readonly crew: Crew
 }
 
 export type ReadyFacts = Facts<'serverReady'>

@@ -57,7 +57,7 @@ export class Master {
       message: (worker, message) => this.post({ type: 'message', worker, message }),
       exit: (worker, code, signal) => this.post({ type: 'exit', worker, code, signal }),
     })
-    this.#size = new Size(options, this.#crew)
+    this.#size = new Size(options, this.#crew, () => this.#crashes.forgive())
   }
 
   /** Starts the workers before it returns; the log may be opened while they boot. */
@@ -77,11 +77,12 @@ export class Master {
     return this.#listeners.urls
   }
 
-  /** What an upgrade must know. */
+  /** For upgrades, and for those who ask what it looks like. */
   get state(): MasterState {
     const isReloading = this.#roll.isRolling || this.#reader.isBusy
-    const { config } = this.#roll
-    return { step: this.#phase.step, isReloading, config, workers: this.#size.target }
+    const { config, generation } = this.#roll
+    const { target: workers } = this.#size
+    return { step: this.#phase.step, isReloading, config, generation, workers, crew: this.#crew }
   }
 
   get #isStopping(): boolean {
@@ -116,6 +117,10 @@ export class Master {
         return this.#log.event('reloadFailed', { error: input.error })
       case 'succeeded':
         return this.#beginStop('graceful', now, 'upgrade')
+      case 'scale':
+        return input.reply(this.#size.ask(input.change))
+      case 'recycle':
+        return input.reply(this.#crew.recycle(input.slot))
       case 'tick': // planning is what it is for
     }
   }
@@ -179,8 +184,7 @@ export class Master {
         return this.#isStopping ? undefined : this.#reader.ask(this.#everReady)
       case 'more':
       case 'fewer':
-        if (this.#size.step(order === 'more' ? 1 : -1)) this.#crashes.forgive()
-        return
+        return void this.#size.ask({ by: order === 'more' ? 1 : -1 })
     }
   }
 
@@ -233,11 +237,8 @@ export class Master {
       case 'standby':
         return this.#crew.stand(worker, now)
       case 'failed':
-        worker.failure = message
-        return
       case 'waiting':
-        worker.waitsFor = message.text
-        return
+        return worker.note(message)
       case 'retire':
         return this.#crew.retire(worker, 'signal', 'graceful', this.#roll.config.settings)
       case 'recycle':

@@ -3,7 +3,7 @@
 
 import type { Config } from '../config.ts'
 import { isProduction } from '../config.ts'
-import type { UserError } from '../errors.ts'
+import { UserError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Input, MasterOptions, MasterState } from './inputs.ts'
 import { Master } from './master.ts'
@@ -58,6 +58,8 @@ export class PatientMaster {
       if (stops) this.#state = 'stopping'
       return this.#master.post(input)
     }
+    if ('reply' in input)
+      return input.reply(new UserError('NOT_NOW', 'no worker runs, the application did not start'))
     if (input.type !== 'order') return
     this.#log.event('handlingSignal', { signal: input.name ?? input.order })
     if (input.order === 'reload') return this.#changed()

@@ -4,11 +4,12 @@
 import { totalmem } from 'node:os'
 import { grantedBy, type Bounds } from '../cgroup.ts'
 import type { Config } from '../config.ts'
+import { UserError } from '../errors.ts'
 import type { Scaling } from '../events.ts'
 import type { Settings } from '../settings.ts'
 import { queuedConnections } from './accept-queue.ts'
 import type { Crew } from './crew.ts'
-import type { MasterOptions } from './inputs.ts'
+import type { MasterOptions, Scaled } from './inputs.ts'
 import { ResidentMemory } from './memory.ts'
 import { NO_TREND, decide, mean, type Load, type Trend } from './scaler.ts'
 import type { Sockets } from './sockets.ts'
@@ -20,6 +21,9 @@ const LOOK_MS = 1_000
 const BLOCKED_SECONDS = 1
 /** So is one of whose watchdog nothing is heard, ms. */
 const SILENT_MS = 3_000
+
+/** More of them on one machine is a typing error. */
+const MOST = 1_024
 
 type ScaleSettings = Pick<Settings, 'scaleUpAt' | 'scaleUpAfter' | 'scaleDownAfter'>
 
@@ -41,6 +45,8 @@ export class Size {
   /** Bytes, by pid. */
   #resident = new Map<number, number>()
   #bounds: Bounds
+  /** Somebody got the number they asked for. */
+  readonly #onAsked: () => void
   #trend: Trend = NO_TREND
   #lookedAt = -Infinity
   /** What the log has been told of the memory that is missing for one more. */
@@ -49,8 +55,10 @@ export class Size {
   constructor(
     options: Pick<MasterOptions, 'log' | 'hooks' | 'bounds' | 'config' | 'workers' | 'sockets'>,
     crew: Pick<Crew, 'ready'>,
+    onAsked: () => void = () => undefined,
   ) {
     this.#o = options
+    this.#onAsked = onAsked
     this.#crew = crew
     this.#sockets = options.sockets
     this.#bounds = options.bounds(options.config)
@@ -74,15 +82,20 @@ export class Size {
     this.#set(Math.min(max, Math.max(min, this.target)))
   }
 
-  /** Somebody asks for one more or one fewer: within the range, or without one from 1 up. Answers whether they get it. */
-  step(by: 1 | -1): boolean {
-    const { min, max } = this.#isRange ? this.#bounds : { min: 1, max: Infinity }
-    const target = this.target + by
-    const isAllowed = target >= min && target <= max
-    const bound = by > 0 ? 'most' : 'fewest'
-    if (isAllowed) this.#set(target)
-    else this.#o.log.event('workersBound', { workers: this.target, bound })
-    return isAllowed
+  /** Somebody asks for more or fewer: within the range, or without one from 1 up. Answers a UserError if that is refused. */
+  ask(change: { to: number } | { by: number }): Scaled | UserError {
+    const { min, max } = this.#isRange ? this.#bounds : { min: 1, max: MOST }
+    const from = this.target
+    const to = 'to' in change ? change.to : from + change.by
+    if (to >= min && to <= max) {
+      this.#set(to)
+      this.#onAsked()
+      return { from, to }
+    }
+    const bound = to > max ? 'most' : 'fewest'
+    this.#o.log.event('workersBound', { workers: from, bound })
+    const range = this.#isRange ? `${min} to ${max} (--workers)` : `1 to ${MOST}`
+    return new UserError('BAD_COMMAND', `${to} workers are not possible: it must be ${range}`)
   }
 
   #set(target: number, why?: Scaling): void {

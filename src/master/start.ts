@@ -3,6 +3,7 @@
 import { fs } from '../builtin.ts'
 import { workerBounds, type Bounds } from '../cgroup.ts'
 import type { Config, StartRequest } from '../config.ts'
+import { deferred, type Deferred } from '../deferred.ts'
 import { UserError } from '../errors.ts'
 import type { HookServer } from '../hooks.ts'
 import { Log, isReadable } from '../log.ts'
@@ -12,6 +13,7 @@ import { checkIdentity } from './identity.ts'
 import type { MasterOptions, ReadyFacts } from './inputs.ts'
 import { MasterHooks } from './master-hooks.ts'
 import { Master } from './master.ts'
+import { Operations, operationsParts, type OperationsParts } from './operations.ts'
 import { Pidfile } from './pidfile.ts'
 import { keepPreloaded } from './preloaded.ts'
 import { listenToSignals, type Order } from './signals.ts'
@@ -67,6 +69,7 @@ export async function startMaster(
   const { config } = request
   const name = config.settings.name || appName(request.file)
   const log = new Log()
+  const operations = new Operations(log)
   log.event('starting', { version: version(), node: process.version })
   process.title = `supervisor: master [${name}]`
   enterDirectory(config)
@@ -87,6 +90,7 @@ export async function startMaster(
   return run(request, birth, {
     server: { name, pid: process.pid },
     log,
+    operations,
     hooks: new MasterHooks(log, owner),
     pidfile,
     sockets: own,
@@ -118,6 +122,7 @@ async function preload(
 interface Parts {
   readonly server: HookServer
   readonly log: Log
+  readonly operations: Operations
   readonly hooks: MasterHooks
   readonly pidfile: Pidfile | undefined
   readonly sockets: Sockets
@@ -136,7 +141,9 @@ function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts):
   const master = parts.makeMaster({
     ...basics(request, birth, { ...parts, stopped: stopped.signal }),
     onReady: (facts) =>
-      void takeCharge(request, parts, facts).then((isOurs) => isOurs && ready.resolve()),
+      void takeCharge(request, parts, facts, forOperations).then(
+        (isOurs) => isOurs && ready.resolve(),
+      ),
     onEnd: (failure, killed) =>
       void succession.settled().then(async () => {
         ignoreSignals()
@@ -147,8 +154,9 @@ function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts):
   })
   const socketOwner = birth.sockets
   const succession = new Succession({ ...parts, request, socketOwner, master: () => master })
-  const obey = (given: Order, name: string): void => {
-    const order = succession.forLoop(given, name)
+  /** `name`: of a signal; a command has been logged already. */
+  const obey = (given: Order, by: string, name: string | undefined): void => {
+    const order = succession.forLoop(given, by)
     if (order === undefined) return
     const post = (): void => master.post({ type: 'order', order, name })
     if (order !== 'stop' && order !== 'quick-stop') return void Promise.resolve(begun).then(post)
@@ -156,17 +164,44 @@ function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts):
     heir?.stops()
     stopped.abort()
   }
-  const ignoreSignals = listenToSignals(obey)
-  heir?.onStop((mode) => obey(mode === 'quick' ? 'quick-stop' : 'stop', 'the old master'))
+  const forOperations = operationsParts(request, {
+    ...parts,
+    name: birth.name,
+    version: version(),
+    master,
+    succession,
+    obey,
+  })
+  const ignoreSignals = listenToSignals((order, name) => obey(order, name, name))
+  heir?.onStop((mode) =>
+    obey(mode === 'quick' ? 'quick-stop' : 'stop', 'the old master', 'the old master'),
+  )
   log.openSoon(request.config.settings)
   heir?.alive()
+  if (!heir) parts.operations.openSoon(forOperations)
   const begun = begin(master, request.config, { ...parts, stopped: stopped.signal })
+  return running({ master, obey, ready, finished, succession })
+}
+
+function running({
+  master,
+  obey,
+  ready,
+  finished,
+  succession,
+}: {
+  master: ReturnType<Parts['makeMaster']>
+  obey: (order: Order, by: string, name: string) => void
+  ready: Deferred<void>
+  finished: Deferred<number>
+  succession: Succession
+}): Ran {
   return {
     pids: () => master.pids,
     urls: () => master.urls,
-    reload: () => obey('reload', 'reload()'),
+    reload: () => obey('reload', 'reload()', 'reload()'),
     stop: () => {
-      obey('stop', 'stop()')
+      obey('stop', 'stop()', 'stop()')
       return finished.promise
     },
     ready: ready.promise,
@@ -178,20 +213,22 @@ function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts):
 /** All workers are ready. False: after all, an old master goes on in our place. */
 async function takeCharge(
   { config }: StartRequest,
-  { server, log, hooks, pidfile, sockets, heir }: Parts,
+  { server, log, operations, hooks, pidfile, sockets, heir }: Parts,
   facts: ReadyFacts,
+  forOperations: OperationsParts,
 ): Promise<boolean> {
   log.open(config.settings)
   if (heir && !(await heir.takeCharge({ pidfile, sockets, log, version: version() }))) return false
   sayReady(log, config, facts)
   hooks.run('whenReady', { ...server, ...facts })
+  await operations.open(forOperations, heir?.bequest.pid)
   return true
 }
 
 /** Everything is gone; answers the exit status. */
 async function lastWords(
   { config }: StartRequest,
-  { server, log, hooks, pidfile, heir }: Parts,
+  { server, log, operations, hooks, pidfile, heir }: Parts,
   end: { failure: UserError | undefined; killed: number; upgraded: boolean },
 ): Promise<number> {
   const { failure, killed, upgraded } = end
@@ -202,6 +239,7 @@ async function lastWords(
   else if (failure) log.event('startFailed', { error: failure.message, exit })
   const facts = { ...server, exit, killed, error: failure?.message, upgraded }
   await hooks.settle('onExit', facts, ON_EXIT_SECONDS)
+  operations.close()
   await log.close()
   return exit
 }
@@ -307,13 +345,3 @@ export const version = (): string =>
       version: string
     }
   ).version
-
-function deferred<T>() {
-  let resolve!: (value: T) => void
-  let reject!: (error: unknown) => void
-  const promise = new Promise<T>((yes, no) => {
-    resolve = yes
-    reject = no
-  })
-  return { promise, resolve, reject }
-}

@@ -2,6 +2,7 @@
 // loaded when it is asked for. Runs in the master.
 
 import type { StartRequest } from '../config.ts'
+import { UserError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Master } from './master.ts'
 import type { Pidfile } from './pidfile.ts'
@@ -31,6 +32,13 @@ export class Succession {
   /** Another master is in charge; this one only finishes what its workers have begun. */
   get isSucceeded(): boolean {
     return this.#state === 'succeeded'
+  }
+
+  /** Throws NOT_NOW: a command, unlike a signal, has somebody who waits for what becomes of it. */
+  refuse(order: string): void {
+    if (this.#state === 'reigning' || order.endsWith('stop')) return
+    const why = this.isSucceeded ? 'a new master is in charge' : 'an upgrade is under way'
+    throw new UserError('NOT_NOW', `${order} was refused: ${why}`)
   }
 
   /** The order if it is for the loop now. A stop is for both masters; once succeeded, this one is about to leave anyway. */

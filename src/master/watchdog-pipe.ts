@@ -2,7 +2,7 @@
 // process. Runs in the master.
 
 import type { Readable } from 'node:stream'
-import type { Digest, FromWatchdog, Interruption, PostMortem } from '../protocol.ts'
+import type { Digest, FromWatchdog, Interruption, LastCount, PostMortem } from '../protocol.ts'
 
 /** A digest has at most 20 requests of 224 bytes; anything longer is not from us. */
 const MAX_LINE = 65_536
@@ -13,9 +13,9 @@ export class WatchdogPipe {
   heardAt: number | undefined
   postMortem: PostMortem | undefined
   #rest = ''
-  readonly #hears: (said: Digest | Interruption) => void
+  readonly #hears: (said: Digest | LastCount | Interruption) => void
 
-  constructor(pipe: Readable, hears: (said: Digest | Interruption) => void) {
+  constructor(pipe: Readable, hears: (said: Digest | LastCount | Interruption) => void) {
     this.#hears = hears
     pipe.setEncoding('utf8')
     pipe.on('data', (text: string) => this.#hear(text))
@@ -34,7 +34,7 @@ export class WatchdogPipe {
     try {
       const message = JSON.parse(line) as FromWatchdog
       if (message.type === 'digest') this.#hears((this.digest = message))
-      else if (message.type === 'interrupted') this.#hears(message)
+      else if (message.type === 'interrupted' || message.type === 'served') this.#hears(message)
       else if (message.type === 'post-mortem') this.postMortem = message
     } catch (error) {
       // the application wrote to a descriptor that is not its own

@@ -18,6 +18,7 @@ import {
   open,
   seal,
   type Digest,
+  type LastCount,
   type FromHandover,
   type FromModules,
   type LoadedFile,
@@ -64,7 +65,7 @@ export interface WorkerEvents {
   message(worker: WorkerHandle, message: ToMaster): void
   handover(worker: WorkerHandle, message: FromHandover, handle: unknown): void
   exit(worker: WorkerHandle, code: number | null, signal: NodeJS.Signals | null): void
-  digest(worker: WorkerHandle, digest: Digest): void
+  digest(worker: WorkerHandle, said: Digest | LastCount): void
   modules?(files: readonly LoadedFile[]): void
 }
 
@@ -78,6 +79,8 @@ export class WorkerHandle {
   /** Another one from its promotion on. */
   slot: number
   readonly generation: number
+  /** The patterns of `routes` that it knows. */
+  readonly routes: readonly string[]
   readonly bornAt = performance.now()
   /** When it was promoted, or started if it never was a standby; ms of performance.now(). */
   joinedAt = this.bornAt
@@ -112,13 +115,14 @@ export class WorkerHandle {
     this.slot = options.init.slot
     this.#state = options.init.mode === 'standby' ? 'warming' : 'booting'
     this.generation = options.generation
+    this.routes = Object.keys(options.init.settings.routes)
     this.#worker = fork(options)
     const child = this.#worker.process
     this.id = this.#worker.id
     this.pid = child.pid ?? 0
     this.lastWords = new LastWords(options.quiet)
     this.watchdog = new WatchdogPipe(child.stdio[WATCHDOG_PIPE] as Readable, (said) =>
-      said.type === 'digest' ? events.digest(this, said) : events.message(this, said),
+      said.type === 'interrupted' ? events.message(this, said) : events.digest(this, said),
     )
     this.preloadPipe = (child.stdio as unknown[])[PRELOAD_PIPE] as Duplex | undefined
     if (this.preloadPipe && options.preloaded) give(this.preloadPipe, options.preloaded)
@@ -152,6 +156,12 @@ export class WorkerHandle {
   /** Seconds, from its promotion on if it was a standby. */
   get uptime(): number {
     return (performance.now() - this.joinedAt) / 1000
+  }
+
+  /** What it says of its boot. */
+  note(said: Extract<ToMaster, { type: 'failed' | 'waiting' }>): void {
+    if (said.type === 'failed') this.failure = said
+    else this.waitsFor = said.text
   }
 
   /** Applies the event to the table; the caller does what the returned action says. */

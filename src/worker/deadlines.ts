@@ -93,6 +93,7 @@ export class Deadlines {
     this.#beat(now)
     this.#utilization.measure(now)
     const elapsed = now - this.#sweptAt
+    this.#utilization.late(elapsed - (this.#pace === 'busy' ? SWEEP_MS : IDLE_MS))
     this.#sweptAt = now
     for (const entry of this.#requests.inFlight) this.#look(entry, now, elapsed)
     if (this.#requests.inFlight.size === 0 && this.#pace === 'busy') this.#setPace('idle')

@@ -36,6 +36,7 @@ import { Requests } from './requests.ts'
 import { Servers } from './servers.ts'
 import { Shutdown } from './shutdown.ts'
 import { Standing } from './standing.ts'
+import { Statistics } from '../statistics.ts'
 import { Uncaught } from './uncaught.ts'
 import { startWatchdog } from './watchdog-host.ts'
 
@@ -61,7 +62,8 @@ function serve(
   const servers = new Servers(init.settings, init.explicit)
   const { keepAlive, requestContext, abortFetch } = init.settings
   const requests = new Requests(servers, keepAlive > 0, requestContext ? storage : undefined)
-  const board = new Scoreboard()
+  const routes = Object.keys(init.settings.routes).length
+  const memory = { board: new Scoreboard(), statistics: new Statistics(routes) }
   const handover = new Handover(servers, channel, init.settings)
   const shutdown = new Shutdown((thrown) =>
     channel.tell({ type: 'hook-failed', hook: 'onShutdown', ...thrown }),
@@ -78,7 +80,7 @@ function serve(
   const interrupts = new Interrupts(init.settings, channel)
   const readiness = new Readiness(init, channel, standing, () => {
     handover.changed()
-    watch(board, init, interrupts, channel)
+    watch(memory, init, interrupts, channel)
     if (init.settings.crash === 'drain') uncaught.watch()
     setImmediate(() => hooks.postWorkerInit?.())
   })
@@ -91,7 +93,7 @@ function serve(
       handover,
       readiness,
       shutdown,
-      board,
+      ...memory,
       hooks,
       standing,
     }),
@@ -117,14 +119,14 @@ function promote(
 
 /** Not before the worker is ready: a boot has its own limit, and the thread would slow it down. */
 function watch(
-  board: Scoreboard,
+  { board, statistics }: Pick<Parts, 'board' | 'statistics'>,
   { settings }: WorkerInit,
   interrupts: Interrupts,
   channel: Channel,
 ): void {
   const { stallTimeout, timeout } = settings
   const seconds = stallTimeout === 'timeout' ? timeout : stallTimeout
-  startWatchdog(board, seconds, interrupts, ({ message }) =>
+  startWatchdog(board, statistics, seconds, interrupts, ({ message }) =>
     channel.tell({
       type: 'notice',
       text: `Worker ${process.pid} has no watchdog, a blocked event loop stays blocked: ${message}`,

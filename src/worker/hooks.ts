@@ -5,6 +5,7 @@ import type { WorkerInit } from '../protocol.ts'
 import { Router } from '../routes.ts'
 import type { Scoreboard } from '../scoreboard.ts'
 import { AccessLog } from './access-log.ts'
+import type { Statistics } from '../statistics.ts'
 import { tellBindError } from './bind-error.ts'
 import { limitBody } from './body-limit.ts'
 import type { Channel } from './channel.ts'
@@ -35,13 +36,14 @@ export interface Parts {
   readonly readiness: Readiness
   readonly shutdown: Shutdown
   readonly board: Scoreboard
+  readonly statistics: Statistics
   readonly hooks: HookSlot
   readonly standing: Standing
 }
 
 export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
   const { settings } = init
-  const { channel, servers, handover, readiness, hooks } = parts
+  const { channel, servers, handover, readiness, hooks, statistics } = parts
   const tracker = new Tracker(parts.board)
   const deadlines = new Deadlines({ ...parts, tracker }, settings)
   const router = new Router(settings.routes)
@@ -58,7 +60,7 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
       if (log) entry.sentBefore = sentSoFar(req)
       if (settings.timeoutHeader) stampTimeout(entry)
       if (refuses(req, res, settings, route?.maxBody ?? settings.maxBody))
-        return log?.writeAtEnd(entry)
+        return void (log?.writeAtEnd(entry), tally(statistics, entry))
       tracker.began(entry)
       deadlines.began(entry.startedAt)
       hooks.preRequest?.(entry)
@@ -71,6 +73,7 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
       turnstile.left(entry)
       handover.look()
       log?.write(entry)
+      tally(statistics, entry)
       hooks.postRequest?.(entry)
     },
     connected(server, socket) {
@@ -122,6 +125,15 @@ function refuses(req: Req, res: Res, settings: WorkerInit['settings'], maxBody: 
   else if (maxBody > 0) limitBody(req, res, maxBody)
   return refusal !== undefined
 }
+
+/** A response that has not begun will not: its client has left. */
+const tally = (statistics: Statistics, { method, route, res, startedAt }: Entry): void =>
+  statistics.count(
+    method,
+    route?.index ?? -1,
+    res.headersSent ? res.statusCode : 0,
+    performance.now() - startedAt,
+  )
 
 /** HTTP/2 shares one connection among requests: there is nothing to count. */
 const sentSoFar = (req: Req): number => (req.httpVersionMajor < 2 ? req.socket.bytesWritten : 0)

@@ -1,7 +1,10 @@
 // Starts the watchdog thread and tells it what it can't see itself. Runs in the main thread of every worker.
 
 import { watchdogEntry } from '../paths.ts'
+import { fs } from '../builtin.ts'
+import { WATCHDOG_PIPE, type LastCount } from '../protocol.ts'
 import { HEAD, type Scoreboard } from '../scoreboard.ts'
+import type { Statistics } from '../statistics.ts'
 import { fullSight, type Interrupts } from './interruptible.ts'
 import { setTrap, trapMemory } from './trap.ts'
 import type { WatchdogData } from './watchdog.ts'
@@ -14,6 +17,7 @@ const LIMITS = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2, stackS
 /** `stallTimeout` in seconds, 0 for never. `onFailure`: there is no watchdog, or no longer; the application need not suffer. */
 export function startWatchdog(
   board: Scoreboard,
+  statistics: Statistics,
   stallTimeout: number,
   interrupts: Interrupts,
   onFailure: (error: Error) => void,
@@ -24,6 +28,7 @@ export function startWatchdog(
   const workerData: WatchdogData = {
     board: board.buffer,
     trap,
+    statistics: statistics.buffer,
     stallTimeout: stallTimeout * 1000,
     interrupts: interrupts.arePossible,
   }
@@ -44,6 +49,18 @@ export function startWatchdog(
   thread.on('message', (problem: string) => interrupts.giveUp(problem))
   thread.unref()
   watchDebugger(board)
+  process.on('exit', () => tellLastCount(statistics))
+}
+
+/** The thread is gone by now, and what was served since its last word would not count. */
+function tellLastCount(statistics: Statistics): void {
+  const last: LastCount = { type: 'served', served: statistics.read() }
+  try {
+    fs.writeSync(WATCHDOG_PIPE, `${JSON.stringify(last)}\n`)
+  } catch (error) {
+    // EPIPE, ECONNRESET: the master is gone, who would have wanted to know; EBADF: the application closed it
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error
+  }
 }
 
 /** With a debugger attached, standing still is what people want. */

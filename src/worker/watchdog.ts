@@ -6,9 +6,11 @@ import type { Debugger, Session } from 'node:inspector'
 import { parentPort, workerData } from 'node:worker_threads'
 import { fs, inspector } from '../builtin.ts'
 import { HEAD, INTERRUPTED, STATE, Scoreboard, msBetween, type SlotView } from '../scoreboard.ts'
+import { Digests, named } from './digests.ts'
 import { interrupt, testPause, type Verdict } from './interrupt.ts'
 import { answerAll, type Outcome } from './last-answers.ts'
 import { sleep } from './sleep.ts'
+import { Statistics } from '../statistics.ts'
 import { TRAP, namesApplication, readSight, readStack, trapExpression } from './trap.ts'
 import {
   WATCHDOG_PIPE,
@@ -21,6 +23,7 @@ import {
 export interface WatchdogData {
   readonly board: SharedArrayBuffer
   readonly trap: SharedArrayBuffer
+  readonly statistics: SharedArrayBuffer
   /** Ms; 0: off. */
   readonly stallTimeout: number
   /** With `blocked: 'interrupt'`, if the main thread's part of it works. */
@@ -57,8 +60,15 @@ const MOVES = 3
 const ANSWER_MS = 1_000
 const LISTED = 20
 
-const { board: buffer, trap, stallTimeout, interrupts } = workerData as WatchdogData
+const {
+  board: buffer,
+  trap,
+  statistics: counters,
+  stallTimeout,
+  interrupts,
+} = workerData as WatchdogData
 const board = new Scoreboard(buffer)
+const digests = new Digests(board, new Statistics(0, counters))
 const trapInts = new Int32Array(trap)
 
 let beat = -1
@@ -123,6 +133,7 @@ async function end(reason: PostMortem['reason']): Promise<void> {
   const stale = performance.now() - beatSeenAt
   const clock = mainClock(stale)
   const answered = answerAll(board, clock, inJavaScript ? trapInts[TRAP.request]! : 0)
+  tell(digest(performance.now(), stale)) // or what it served since the last one would not count
   tell({ type: 'post-mortem', ...report(reason, stale, answered, inJavaScript) })
   process.kill(process.pid, 'SIGKILL')
 }
@@ -281,29 +292,9 @@ const facts = ({ slot, outcome }: Seen, clock: number): RequestFacts => ({
   ...(outcome && { outcome }),
 })
 
-function named(slot: SlotView, clock: number): RequestFacts {
-  const [method = '', url = ''] = slot.text.split(' ')
-  return { method, url, age: msBetween(slot.startedAt, clock) / 1000 }
-}
-
 function digest(now: number, stale: number): Digest {
   toldAt = now
-  const clock = mainClock(stale)
-  const busy = [...board.slots()].filter(
-    ({ state }) => state === STATE.inFlight || state === STATE.begun,
-  )
-  const oldest = busy.sort((a, b) => msBetween(b.startedAt, a.startedAt)).slice(0, LISTED)
-  return {
-    type: 'digest',
-    stale: stale / 1000,
-    utilization: board.head(HEAD.utilization) / 1_000,
-    inFlight: busy.length,
-    connections: board.head(HEAD.used),
-    timeouts: board.head(HEAD.timeouts),
-    orphans: board.head(HEAD.orphans),
-    untracked: board.head(HEAD.overflow),
-    oldest: oldest.map((slot) => named(slot, clock)),
-  }
+  return digests.make(stale, mainClock(stale))
 }
 
 const rss = (): number => process.memoryUsage.rss()

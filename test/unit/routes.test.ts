@@ -74,6 +74,7 @@ test('a match brings the settings of its route', () => {
   const router = new Router({ '/a': { timeout: 5, concurrency: 2, queueTimeout: 1, maxBody: 9 } })
   expect(router.match('GET', '/a')).toEqual({
     pattern: '/a',
+    index: 0,
     timeout: 5,
     concurrency: 2,
     queueTimeout: 1,

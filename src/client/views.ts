@@ -1,0 +1,111 @@
+// The pictures that `supervisor status`, `requests` and `events` print. Pure. Runs in the CLI.
+
+import type { EventItem, RequestList, ServerStatus, WorkerStatus } from '../control-protocol.ts'
+import { count, duration, harmless, percent, rate, size, table, type Column } from './format.ts'
+
+const right = (title: string): Column => ({ title, align: 'right' })
+
+export function statusView(status: ServerStatus, now: number, width: number): string[] {
+  return [...serverLines(status, now), '', ...workerTable(status.workers, now, width)]
+}
+
+export function serverLines(s: ServerStatus, now: number): string[] {
+  const standby = s.standby > 0 ? ` and ${s.standby} standby` : ''
+  return [
+    `${s.name}: ${s.state}, ${s.ready} of ${s.target} workers ready${standby}, up ${duration(s.uptime)}`,
+    `  ${s.urls.join(' ') || 'listens nowhere yet'}`,
+    `  master ${s.pid}, nodicorn ${s.version}, Node ${s.node}, ${s.directory}`,
+    `  ${count(s.requests)} requests, ${rate(s.perSecond)}/s, p50 ${duration(s.p50)}, p99 ${duration(s.p99)}, ${s.inFlight} in flight, ${s.queued} queued`,
+    ...reloadLine(s, now),
+  ]
+}
+
+function reloadLine({ reload, generation }: ServerStatus, now: number): string[] {
+  const ago =
+    reload.at === undefined ? '' : ` ${duration((now - Date.parse(reload.at)) / 1000)} ago`
+  switch (reload.state) {
+    case 'none':
+      return []
+    case 'running':
+      return [`  reloading (generation ${generation})`]
+    case 'done':
+      return [`  reloaded${ago}, in ${duration(reload.seconds ?? null)} (generation ${generation})`]
+    case 'failed':
+      return [`  RELOAD FAILED${ago}, the old workers go on: ${harmless(reload.error ?? '')}`]
+  }
+}
+
+const WORKER_COLUMNS: readonly Column[] = [
+  right('SLOT'),
+  right('PID'),
+  { title: 'STATE' },
+  right('AGE'),
+  right('REQUESTS'),
+  right('IN FLIGHT'),
+  right('REQ/S'),
+  right('P50'),
+  right('P99'),
+  right('LOOP'),
+  right('RSS'),
+  right('RESTARTS'),
+  { title: 'WHY' },
+]
+
+export const workerTable = (
+  workers: readonly WorkerStatus[],
+  now: number,
+  width: number,
+): string[] =>
+  table(
+    WORKER_COLUMNS,
+    workers.map((worker) => workerRow(worker, now)),
+    width,
+  )
+
+function workerRow(w: WorkerStatus, now: number): string[] {
+  const { lastRestart: last } = w
+  return [
+    String(w.slot),
+    String(w.pid),
+    w.state === 'blocked' ? `BLOCKED ${duration(w.loopDelay)}` : w.state,
+    duration(w.age),
+    count(w.requests),
+    String(w.inFlight),
+    rate(w.perSecond),
+    duration(w.p50),
+    duration(w.p99),
+    duration(w.loopDelay),
+    size(w.rss),
+    String(w.restarts),
+    last ? `${last.reason}, ${duration((now - Date.parse(last.at)) / 1000)} ago` : '',
+  ]
+}
+
+const REQUEST_COLUMNS: readonly Column[] = [
+  right('AGE'),
+  right('OF DEADLINE'),
+  right('SLOT'),
+  right('PID'),
+  { title: 'REQUEST' },
+]
+
+export function requestsView({ requests, more }: RequestList, width: number): string[] {
+  if (requests.length === 0) return ['no requests in flight']
+  const rows = requests.map(({ age, share, slot, pid, method, url }) => [
+    duration(age),
+    percent(share),
+    String(slot),
+    String(pid),
+    harmless(`${method} ${url}`),
+  ])
+  const rest = more > 0 ? [`and ${more} more`] : []
+  return [...table(REQUEST_COLUMNS, rows, width), ...rest]
+}
+
+/** `14:03:07 ERROR   Worker (pid:4299) exited with code 1` in local time. */
+export function eventLine({ at, level, text }: EventItem): string {
+  const time = new Date(at)
+  const two = (n: number): string => String(n).padStart(2, '0')
+  const clock = [time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(':')
+  return `${clock} ${level.toUpperCase().padEnd(8)} ${harmless(text)}`
+}

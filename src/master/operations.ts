@@ -1,0 +1,105 @@
+// What operators see and steer the server by: the ledger from the first event on, the rest from when it is open. Runs in the
+// master, beside its loop.
+
+import { environment, type StartRequest } from '../config.ts'
+import type { Log } from '../log.ts'
+import type { Settings } from '../settings.ts'
+import type { CommandParts } from './commands.ts'
+import type { Control } from './control.ts'
+import { Ledger } from './ledger.ts'
+import type { Master } from './master.ts'
+import type { Order } from './signals.ts'
+import type { Identity, StatusParts } from './status.ts'
+import type { Succession } from './succession.ts'
+
+/** Loading it all at once would take time from the first worker's boot, ms. */
+const OPEN_MS = 150
+
+export interface OperationsParts
+  extends Pick<StatusParts, 'master' | 'sockets'>, Pick<CommandParts, 'order' | 'demand'> {
+  readonly log: Log
+  readonly identity: Identity
+  readonly settings: Pick<Settings, 'controlSocket' | 'pidfile'>
+  readonly runtimeDir: string | undefined
+}
+
+export class Operations {
+  readonly ledger = new Ledger()
+  #state: 'closed' | 'opening' | 'open' | 'over' = 'closed'
+  #control: Control | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  /** From here on every event of `log` is known. */
+  constructor(log: Log) {
+    log.onEvent = (event) => this.ledger.hear(event)
+  }
+
+  /** In a moment; open() does it at once. */
+  openSoon(parts: OperationsParts): void {
+    this.#timer = setTimeout(() => void this.open(parts), OPEN_MS).unref()
+  }
+
+  /** Again it does nothing. `predecessor`: the pid of the master that this one replaces. */
+  async open(parts: OperationsParts, predecessor?: number): Promise<void> {
+    clearTimeout(this.#timer)
+    if (this.#state !== 'closed') return
+    this.#state = 'opening'
+    const [{ Control }, { runCommand }, { Status }] = await Promise.all([
+      import('./control.ts'),
+      import('./commands.ts'),
+      import('./status.ts'),
+    ])
+    if (this.#state !== 'opening') return
+    const { identity, ...others } = parts
+    const commandParts = {
+      ...others,
+      ledger: this.ledger,
+      status: new Status({ ...parts, ledger: this.ledger }),
+    }
+    this.#control = new Control({
+      ...others,
+      hello: identity,
+      directory: identity.directory,
+      run: (request, how) => runCommand(commandParts, request, how),
+    })
+    this.#state = 'open'
+    await this.#control.open(predecessor)
+  }
+
+  /** Who asks has the last answers; files go. */
+  close(): void {
+    clearTimeout(this.#timer)
+    this.#state = 'over'
+    this.#control?.close()
+  }
+}
+
+/** Orders and demands of commands go where signals go, but are refused while an upgrade is under way. */
+export function operationsParts(
+  { config, directory }: StartRequest,
+  parts: Pick<OperationsParts, 'log' | 'sockets' | 'master'> & {
+    name: string
+    version: string
+    master: Pick<Master, 'post'>
+    succession: Succession
+    obey: (order: Order, by: string, name: undefined) => void
+  },
+): OperationsParts {
+  const { succession, obey, master, log, sockets, name, version } = parts
+  return {
+    log,
+    sockets,
+    master,
+    identity: { name, version, directory },
+    settings: config.settings,
+    runtimeDir: environment()['XDG_RUNTIME_DIR'],
+    order(order, by) {
+      succession.refuse(order)
+      obey(order, by, undefined)
+    },
+    demand(demand) {
+      succession.refuse(demand.type)
+      master.post(demand)
+    },
+  }
+}

@@ -1,0 +1,171 @@
+// The picture of the server for those who ask: from what the master knows and the watchdogs have told, so that no worker is
+// needed to draw it. Runs in the master.
+
+import { queuedConnections } from './accept-queue.ts'
+import type {
+  EventItem,
+  RequestInFlight,
+  RequestList,
+  ServerState,
+  ServerStatus,
+  WorkerStatus,
+} from '../control-protocol.ts'
+import type { LogEvent } from '../events.ts'
+import type { Crew } from './crew.ts'
+import type { MasterState } from './inputs.ts'
+import type { Ledger } from './ledger.ts'
+import type { Master } from './master.ts'
+import { ResidentMemory } from './memory.ts'
+import type { Sockets } from './sockets.ts'
+import type { WorkerHandle } from './worker-handle.ts'
+
+/** A loop that has not turned for so long is blocked, s; an idle one turns twice a second. */
+const BLOCKED_SECONDS = 1
+/** A watchdog silent for so long is stopped, or its machine is, s. */
+const SILENT_SECONDS = 3
+
+/** What does not change while the server runs. */
+export interface Identity {
+  readonly name: string
+  readonly version: string
+  readonly directory: string
+}
+
+export interface StatusParts {
+  readonly identity: Identity
+  readonly master: Pick<Master, 'state' | 'urls'>
+  readonly sockets: Pick<Sockets, 'descriptors'>
+  readonly ledger: Ledger
+}
+
+export class Status {
+  readonly #parts: StatusParts
+  readonly #memory = new ResidentMemory()
+  /** Bytes, by pid. */
+  readonly #resident = new Map<number, number>()
+
+  constructor(parts: StatusParts) {
+    this.#parts = parts
+  }
+
+  server(): ServerStatus {
+    const { identity, master, sockets } = this.#parts
+    const { crew, workers: target, generation, ...state } = master.state
+    const now = performance.now()
+    const { p50, p99, perSecond } = crew.traffic.rates(now)
+    const workers = this.#workers(crew, now)
+    return {
+      ...identity,
+      pid: process.pid,
+      node: process.version,
+      state: stateOf(state),
+      uptime: process.uptime(),
+      urls: master.urls,
+      generation,
+      target,
+      ready: crew.ready.length,
+      standby: workers.filter(({ state }) => state === 'standby').length,
+      queued: queuedConnections(sockets.descriptors),
+      requests: crew.traffic.requests,
+      inFlight: workers.reduce((sum, { inFlight }) => sum + inFlight, 0),
+      perSecond,
+      p50: p50 === undefined ? null : p50 / 1000,
+      p99: p99 === undefined ? null : p99 / 1000,
+      reload: this.#reload(),
+      workers,
+    }
+  }
+
+  #reload(): ServerStatus['reload'] {
+    const { reload } = this.#parts.ledger
+    return 'at' in reload ? { ...reload, at: new Date(reload.at).toISOString() } : reload
+  }
+
+  #workers(crew: Crew, now: number): WorkerStatus[] {
+    const pids = crew.all.map(({ pid }) => pid)
+    for (const pid of this.#resident.keys()) if (!pids.includes(pid)) this.#resident.delete(pid)
+    this.#memory.read(pids, (pid, bytes) => this.#resident.set(pid, bytes))
+    return crew.all
+      .map((worker) => this.#worker(worker, crew, now))
+      .sort((one, other) => one.slot - other.slot || one.age - other.age)
+  }
+
+  #worker(worker: WorkerHandle, { traffic }: Crew, now: number): WorkerStatus {
+    const { id, slot, pid, generation, watchdog } = worker
+    const { digest, heardAt } = watchdog
+    const silence = heardAt === undefined ? null : (now - heardAt) / 1000
+    const { p50, p99, perSecond } = traffic.rates(now, id)
+    const { restarts, reason, at, story } = this.#parts.ledger.slot(slot)
+    return {
+      slot,
+      pid,
+      state: workerState(worker, silence),
+      generation,
+      age: (now - worker.bornAt) / 1000,
+      requests: traffic.requestsOf(id),
+      inFlight: digest?.inFlight ?? 0,
+      connections: digest?.connections ?? 0,
+      perSecond,
+      p50: p50 === undefined ? null : p50 / 1000,
+      p99: p99 === undefined ? null : p99 / 1000,
+      loopDelay: digest?.loopDelay ?? null,
+      utilization: digest?.utilization ?? null,
+      rss: this.#resident.get(pid) ?? null,
+      heapUsed: digest?.heap.used ?? null,
+      heapLimit: digest?.heap.limit ?? null,
+      timeouts: digest?.timeouts ?? 0,
+      orphans: digest?.orphans ?? 0,
+      silence,
+      restarts,
+      lastRestart:
+        reason === undefined ? null : { reason, at: new Date(at!).toISOString(), story: story! },
+    }
+  }
+
+  requests(): RequestList {
+    const { crew } = this.#parts.master.state
+    const now = performance.now()
+    const listed = crew.all.flatMap((worker) => inFlightOf(worker, now))
+    const all = crew.all.reduce((sum, { watchdog }) => sum + (watchdog.digest?.inFlight ?? 0), 0)
+    return {
+      requests: listed.sort((one, other) => other.age - one.age),
+      more: Math.max(0, all - listed.length),
+    }
+  }
+}
+
+const stateOf = ({ step, isReloading }: Pick<MasterState, 'step' | 'isReloading'>): ServerState =>
+  step === 'starting'
+    ? 'starting'
+    : step !== 'running'
+      ? 'stopping'
+      : isReloading
+        ? 'reloading'
+        : 'running'
+
+function workerState(
+  { state, watchdog: { digest } }: WorkerHandle,
+  silence: number | null,
+): WorkerStatus['state'] {
+  if (state === 'ready' && digest)
+    return digest.stale > BLOCKED_SECONDS || silence! > SILENT_SECONDS ? 'blocked' : 'ready'
+  return state === 'dropped' || state === 'gone' ? 'draining' : state
+}
+
+/** As old as they are now, if they still go on. */
+function inFlightOf({ slot, pid, watchdog }: WorkerHandle, now: number): RequestInFlight[] {
+  const { digest, heardAt } = watchdog
+  const since = heardAt === undefined ? 0 : (now - heardAt) / 1000
+  return (digest?.oldest ?? []).map((facts) => {
+    const age = facts.age + since
+    return { slot, pid, ...facts, age, share: facts.timeout ? age / facts.timeout : null }
+  })
+}
+
+export const eventItem = ({ at, name, level, text, facts }: LogEvent): EventItem => ({
+  at: new Date(at).toISOString(),
+  event: name,
+  level,
+  text,
+  facts: facts as Readonly<Record<string, unknown>>,
+})

@@ -1,0 +1,245 @@
+// The control socket and the commands that speak over it: they find their server, answer while workers are stuck, and steer it.
+import { execFile } from 'node:child_process'
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import net from 'node:net'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import type { RequestList, ServerStatus } from '../src/control-protocol.ts'
+import { cli, bareEnvironment, fixtures, startServer, type Server } from './helpers/server.ts'
+import { tempDir, type Teardown } from './helpers/temp.ts'
+import { until } from './helpers/until.ts'
+
+interface Said {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+  readonly ms: number
+}
+
+/** Sockets of this test alone. */
+const place = (t: Teardown): Record<string, string> => ({ XDG_RUNTIME_DIR: tempDir(t) })
+
+function supervisor(env: Record<string, string>, words: string[], cwd = fixtures): Promise<Said> {
+  const began = performance.now()
+  return new Promise((resolve) =>
+    execFile(
+      process.execPath,
+      [cli, ...words],
+      { cwd, env: { ...bareEnvironment(), ...env } },
+      (error, stdout, stderr) =>
+        resolve({ code: Number(error?.code ?? 0), stdout, stderr, ms: performance.now() - began }),
+    ),
+  )
+}
+
+async function statusOf(env: Record<string, string>): Promise<ServerStatus> {
+  const { stdout, stderr, code } = await supervisor(env, ['status', '--json'])
+  expect([code, stderr]).toEqual([0, ''])
+  return JSON.parse(stdout) as ServerStatus
+}
+
+const socketsOf = (env: Record<string, string>): string[] => {
+  const directory = join(env['XDG_RUNTIME_DIR']!, 'nodicorn')
+  return existsSync(directory) ? readdirSync(directory).map((file) => join(directory, file)) : []
+}
+
+const socketOf = (env: Record<string, string>): Promise<string> =>
+  until('there is a control socket', () => socketsOf(env)[0])
+
+async function start(
+  t: Teardown,
+  env: Record<string, string>,
+  ...flags: string[]
+): Promise<Server> {
+  const server = await startServer(t, 'hello.js', '--workers', '2', ...flags, { env })
+  await socketOf(env)
+  return server
+}
+
+describe.concurrent('supervisor status', () => {
+  test('knows the workers, what they have served, and why one was replaced', async (t) => {
+    const env = place(t)
+    const server = await start(t, env)
+    server.expectLog(/was ended by SIGKILL/)
+    for (let n = 0; n < 20; n++) await server.get('/')
+    await until('the digests have told', async () => (await statusOf(env)).requests === 20)
+    const [victim] = server.pids()
+    process.kill(victim!, 'SIGKILL')
+    await server.logTimes(/^Worker ready/, 3)
+    const status = await until('it serves again', async () => {
+      const now = await statusOf(env)
+      return now.ready === 2 ? now : undefined
+    })
+    expect(status).toMatchObject({
+      state: 'running',
+      pid: server.pid,
+      target: 2,
+      urls: server.urls,
+    })
+    expect(status.workers.map(({ pid }) => pid).sort()).toEqual(server.pids().sort())
+    expect(status.workers.map(({ restarts }) => restarts).sort()).toEqual([0, 1])
+    const { lastRestart } = status.workers.find(({ restarts }) => restarts === 1)!
+    expect(lastRestart).toMatchObject({
+      reason: 'crash',
+      story: expect.stringContaining('SIGKILL'),
+    })
+    expect(status.requests, 'what a worker served before it was killed still counts').toBe(20)
+    const { stdout } = await supervisor(env, ['status'])
+    expect(stdout).toMatch(/2 of 2 workers ready/)
+    expect(stdout).toMatch(/crash, \S+ ago/)
+  })
+
+  test('answers while every worker is blocked, and says who blocks them', async (t) => {
+    const env = place(t)
+    const server = await start(t, env, '--timeout', '120')
+    const blocked = await until('both are seen to be blocked', async () => {
+      const { workers } = await statusOf(env)
+      const serving = workers.filter(({ state }) => state === 'ready')
+      if (serving.length === 0) return workers
+      server.get('/block?ms=60000').catch(() => undefined) // whoever is not blocked takes it
+      await new Promise((resolve) => setTimeout(resolve, 1_500))
+      return undefined
+    })
+    expect(blocked.every(({ loopDelay, inFlight }) => loopDelay! > 0.5 && inFlight > 0)).toBe(true)
+    const { stdout } = await supervisor(env, ['requests', '--json'])
+    const { requests } = JSON.parse(stdout) as RequestList
+    expect(new Set(requests.map(({ pid }) => pid))).toEqual(new Set(blocked.map(({ pid }) => pid)))
+    for (const request of requests)
+      expect(request).toMatchObject({ method: 'GET', url: '/block?ms=60000', timeout: 120 })
+    server.signal('SIGKILL')
+  })
+
+  test('finds its server by directory, by pid and by socket, and says what is wrong if not', async (t) => {
+    const env = place(t)
+    const elsewhere = tempDir(t)
+    const none = await supervisor(env, ['status'])
+    expect([none.code, none.stderr]).toEqual([1, expect.stringMatching(/no server runs here/)])
+    const [one, two] = [await start(t, env), await start(t, env)]
+    const both = await supervisor(env, ['status'])
+    expect(both.code).toBe(1)
+    for (const { pid } of [one, two]) {
+      expect(both.stderr).toContain(`--pid ${pid}`)
+      const { stdout } = await supervisor(
+        env,
+        ['status', '--json', '--pid', String(pid)],
+        elsewhere,
+      )
+      expect(JSON.parse(stdout)).toMatchObject({ pid })
+    }
+    const lost = await supervisor(env, ['status', '--socket', join(elsewhere, 'none.ctl')])
+    expect([lost.code, lost.stderr]).toEqual([1, expect.stringMatching(/no server answers/)])
+    const wrong = await supervisor(env, ['statsu'])
+    expect([wrong.code, wrong.stderr]).toEqual([
+      2,
+      expect.stringMatching(/did you mean "supervisor status"/),
+    ])
+  })
+})
+
+describe.concurrent('steering', () => {
+  test('reload --wait tells of every step and of its end', async (t) => {
+    const env = place(t)
+    const server = await start(t, env)
+    const before = server.pids()
+    const { code, stdout } = await supervisor(env, ['reload', '--wait'])
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/Booting worker[^]*Worker ready[^]*Reload finished/)
+    expect(server.pids().some((pid) => before.includes(pid))).toBe(false)
+    await server.log(/^Handling command: reload wait \(control socket\)$/)
+    expect(await statusOf(env)).toMatchObject({ generation: 2, reload: { state: 'done' } })
+  })
+
+  test('scale, recycle and stop do what they say and refuse what cannot be', async (t) => {
+    const env = place(t)
+    const server = await start(t, env)
+    const said = async (...words: string[]): Promise<string> =>
+      (await supervisor(env, words)).stdout
+    expect(await said('scale', '+1')).toBe('Workers: 2 -> 3\n')
+    expect(await said('scale', '1')).toBe('Workers: 3 -> 1\n')
+    const none = await supervisor(env, ['scale', '0'])
+    expect([none.code, none.stderr]).toEqual([
+      2,
+      expect.stringMatching(/0 workers are not possible/),
+    ])
+    await until('one is left', () => server.pids().length === 1)
+    const [old] = server.pids()
+    expect(await said('recycle', '0')).toBe(`Recycling pid ${old}\n`)
+    await server.log(/^Worker exited \(pid: \d+\) after .*: asked$/)
+    expect(server.pids()).not.toContain(old)
+    const nobody = await supervisor(env, ['recycle', '7'])
+    expect([nobody.code, nobody.stderr]).toEqual([
+      2,
+      expect.stringMatching(/no worker is ready in slot 7; there are 0/),
+    ])
+    expect(await said('stop')).toMatch(/^Stopped hello \(pid \d+\)\n$/)
+    expect(await server.exit()).toMatchObject({ code: 0 })
+    expect(socketsOf(env), 'nothing is left behind').toEqual([])
+  })
+})
+
+describe.concurrent('the control socket', () => {
+  test('is for its owner alone, and survives whatever is written to it', async (t) => {
+    const env = place(t)
+    const server = await start(t, env)
+    const path = await socketOf(env)
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+    const words = [
+      'garbage\n',
+      '{"id":1}\n',
+      'null\n[]\n',
+      '{"id":2,"command":"statsu"}\n',
+      '{"id":3,"command":"stop","args":{"now":7}}\n',
+    ]
+    const socket = net.connect(path)
+    let heard = ''
+    socket.on('data', (chunk) => (heard += String(chunk)))
+    for (const word of words) socket.write(word)
+    await until('all were answered', () => heard.split('\n').length === 8)
+    expect(heard).toMatch(/did you mean status/)
+    expect(heard).not.toMatch(/"ok":true/)
+    const flood = net.connect(path)
+    flood.on('error', () => undefined) // EPIPE, ECONNRESET: it is hung up on
+    flood.write('x'.repeat(3 << 20))
+    await until(
+      'who never ends a line is hung up on',
+      () => flood.destroyed || flood.readableEnded || flood.closed || !flood.writable,
+    )
+    socket.destroy()
+    expect((await server.get('/')).text).toBe('hello')
+    expect((await statusOf(env)).state).toBe('running')
+  })
+
+  test('is next to the pidfile if there is one, and is found from the directory all the same', async (t) => {
+    const env = place(t)
+    const pidfile = join(tempDir(t), 'app.pid')
+    const server = await start(t, env, '--pid', pidfile)
+    const { stdout } = await supervisor(env, [
+      'status',
+      '--json',
+      '--socket',
+      pidfile.replace('.pid', '.ctl'),
+    ])
+    expect(JSON.parse(stdout)).toMatchObject({ pid: server.pid })
+    expect((await statusOf(env)).pid).toBe(server.pid)
+  })
+
+  test('is silently missing where it cannot be made, and off if so asked', async (t) => {
+    const env = { XDG_RUNTIME_DIR: '/proc/1/nowhere' }
+    const server = await startServer(t, 'hello.js', { env })
+    expect((await server.get('/')).text).toBe('hello')
+    expect(server.lines.filter(({ level }) => level !== 'info')).toEqual([])
+    const off = place(t)
+    await startServer(t, 'hello.js', '--no-control-socket', { env: off })
+    expect(socketsOf(off)).toEqual([])
+  })
+
+  test('moves over to the new master in an upgrade', async (t) => {
+    const env = place(t)
+    const server = await start(t, env)
+    server.signal('SIGUSR2')
+    const { master } = (await server.log(/^Upgraded/)) as unknown as { master: number }
+    await until('the new master answers', async () => (await statusOf(env)).pid === master)
+    await server.left()
+    expect((await statusOf(env)).pid).toBe(master)
+  })
+})
