@@ -17,7 +17,7 @@ import { whyRefused } from './limits.ts'
 import { Pool } from './pool.ts'
 import type { Readiness } from './readiness.ts'
 import { answer } from './refuse.ts'
-import { Entry, type Limits } from './request-entry.ts'
+import { Entry, Limits } from './request-entry.ts'
 import type { Req, RequestHooks, Requests, Res } from './requests.ts'
 import { stampTimeout } from './sent-headers.ts'
 import type { Servers } from './servers.ts'
@@ -98,11 +98,11 @@ function letGo(entry: Entry, log: AccessLog | undefined): undefined {
 
 /** The same limits for all requests of a route: they would be a good part of what a request weighs. */
 function limits(timeout: number): (route: Route | undefined) => Limits {
-  const unrouted: Limits = { route: undefined, timeout }
+  const unrouted = new Limits(undefined, timeout)
   const known = new Map<Route, Limits>()
   return (route) => {
     if (route === undefined) return unrouted
-    const limits = known.get(route) ?? { route, timeout: route.timeout ?? timeout }
+    const limits = known.get(route) ?? new Limits(route, route.timeout ?? timeout)
     known.set(route, limits)
     return limits
   }

@@ -13,14 +13,14 @@ const PLACE = (1 << 22) - 1
 
 /**
  * A request knows its place by a number, which is nobody else's while it is in flight, and finds no place once it is over. Grows
- * with the most that were in flight at once: 37 bytes for each.
+ * with the most that were in flight at once: 40 bytes for each.
  */
 class Clocks {
   /** For each place: began, deadline, bytes sent before. */
   #times = new Float64Array(FIRST_CAPACITY * TIMES)
   #numbers = new Int32Array(FIRST_CAPACITY)
   #slots = new Int32Array(FIRST_CAPACITY)
-  #marks = new Uint8Array(FIRST_CAPACITY)
+  #marks = new Int32Array(FIRST_CAPACITY)
   /** Places that are free again: a stack, so that the same few are used over and over. */
   #free = new Int32Array(FIRST_CAPACITY)
   #freed = 0
@@ -32,13 +32,13 @@ class Clocks {
   }
 
   /** A number, not 0. Times in ms of performance.now(). */
-  take(startedAt: number, deadline: number): number {
+  take(startedAt: number, deadline: number, marks: number): number {
     const at = this.#freed > 0 ? this.#free[--this.#freed]! : this.#fresh++
     if (at === this.#slots.length) this.#grow()
     this.#times[at * TIMES] = startedAt
     this.#times[at * TIMES + 1] = deadline
     this.#slots[at] = -1
-    this.#marks[at] = 0
+    this.#marks[at] = marks
     const last = this.#numbers[at]!
     return (this.#numbers[at] = last === 0 ? at : ~last)
   }
@@ -60,7 +60,7 @@ class Clocks {
   }
 
   #grow(): void {
-    const grown = <T extends Float64Array | Int32Array | Uint8Array>(old: T): T => {
+    const grown = <T extends Float64Array | Int32Array>(old: T): T => {
       const next = new (old.constructor as new (length: number) => T)(old.length * 2)
       next.set(old)
       return next

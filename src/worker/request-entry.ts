@@ -9,12 +9,23 @@ import type { Route } from '../routes.ts'
 const STATES = ['running', 'queued', 'timed-out', 'failed', 'over'] as const
 export type EntryState = (typeof STATES)[number]
 
-/** Of a route, or of all requests without one: shared by those they are for. */
-export interface Limits {
+/** Of a route, or of all requests without one: shared by those they are for, who know their index alone. */
+export class Limits {
   readonly route: Route | undefined
   /** Seconds; 0: no deadline. */
   readonly timeout: number
+  readonly index: number
+  static readonly all: Limits[] = []
+
+  constructor(route: Route | undefined, timeout: number) {
+    this.route = route
+    this.timeout = timeout
+    this.index = Limits.all.push(this) - 1
+  }
 }
+
+/** Of what is over, if nobody asked for more than its id before. */
+const NONE = new Limits(undefined, 0)
 
 /** What the sweep knows of an upload. */
 export interface Upload {
@@ -33,6 +44,7 @@ interface Extras {
   /** Once it is over: its last. In ms of performance.now(). */
   deadline: number
   state: EntryState
+  limits: Limits
 }
 
 const ID_HEADER = 'x-request-id'
@@ -41,14 +53,14 @@ const USABLE_ID = /^[\w.:+/=@-]{1,128}$/
 
 const QUEUED = STATES.indexOf('queued')
 const OVER = STATES.indexOf('over')
-/** What is in the marks of a place, beside the index of its state. */
+/** What is in the marks of a place: the index of its state, two flags, and above them the index of its limits. */
 const MARK = { state: 7, entered: 8, warned: 16 } as const
+const LIMITS_SHIFT = 5
 
 /** One is made for each request: fields are what it weighs, and #private ones take longer to make. Its numbers are in `clocks`. */
 export class Entry implements RequestContext {
   readonly req: Req
   readonly res: Res
-  readonly limits: Limits
   /** Of its clocks, and nobody else's in this worker while it is in flight: what the scoreboard knows it by. */
   readonly number: number
   private extras: Extras | undefined = undefined
@@ -57,8 +69,9 @@ export class Entry implements RequestContext {
     const now = performance.now()
     this.req = req
     this.res = res
-    this.limits = limits
-    this.number = clocks.take(now, limits.timeout > 0 ? now + limits.timeout * 1000 : Infinity)
+    const { timeout, index } = limits
+    const deadline = timeout > 0 ? now + timeout * 1000 : Infinity
+    this.number = clocks.take(now, deadline, index << LIMITS_SHIFT)
   }
 
   private get at(): number {
@@ -73,6 +86,11 @@ export class Entry implements RequestContext {
   private set state(state: EntryState) {
     const { at } = this
     clocks.setMarks(at, (clocks.marks(at) & ~MARK.state) | STATES.indexOf(state))
+  }
+
+  private get limits(): Limits {
+    if (clocks.isOver(this.number)) return this.extras?.limits ?? NONE
+    return Limits.all[clocks.marks(this.at) >> LIMITS_SHIFT]!
   }
 
   get route(): Route | undefined {
@@ -155,6 +173,7 @@ export class Entry implements RequestContext {
       upload: undefined,
       deadline: Infinity,
       state: 'over',
+      limits: NONE,
     })
   }
 
@@ -242,7 +261,11 @@ export class Entry implements RequestContext {
     if (clocks.isOver(this.number)) return
     const isOver = (clocks.marks(this.at) & MARK.state) === OVER
     if (this.extras !== undefined || !isOver || !this.res.writableFinished)
-      Object.assign(this.more(), { deadline: this.dueAt, state: this.state })
+      Object.assign(this.more(), {
+        deadline: this.dueAt,
+        state: this.state,
+        limits: this.limits,
+      })
     clocks.give(this.number)
   }
 }

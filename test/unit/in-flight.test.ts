@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest'
 import { InFlight, clocks } from '../../src/worker/in-flight.ts'
-import { Entry } from '../../src/worker/request-entry.ts'
+import { Entry, Limits } from '../../src/worker/request-entry.ts'
 
-const limits = { route: undefined, timeout: 30 }
+const route = { pattern: '/r' }
+const limits = new Limits(route, 30)
 /** As far as an entry asks. */
 const response = (writableFinished: boolean): never => ({ writableFinished }) as never
 const entryOf = (writableFinished = true): Entry =>
@@ -31,6 +32,7 @@ test('more requests than there were places each keep their own numbers', () => {
       n % 3 === 0,
       'running',
     ])
+  expect(new Set(all.map((entry) => entry.route))).toEqual(new Set([route]))
   expect(new Set(all.map(({ number }) => number)).size).toBe(3_000)
   expect([...inFlight]).toEqual(all)
   for (const entry of all) {
@@ -74,7 +76,8 @@ test.for([
     if (asks) expect(entry.deadline).toBe(dueAt)
     if (ending) entry[ending]()
     finish(entry)
-    entryOf() // has its place
+    new Entry({} as never, response(true), new Limits(undefined, 1)) // has its place
     expect([entry.deadline, entry.state, entry.signal.aborted]).toEqual([dueAt, state, isAborted])
+    expect([entry.timeout, entry.route]).toEqual([30, route])
   },
 )
