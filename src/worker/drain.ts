@@ -182,7 +182,7 @@ export class Drain {
   /** The master kills who takes too long, and only it knows whether that is gracefulTimeout or what the requests have. */
   #tellDeadline(now: number): void {
     const open = [...this.#parts.requests.inFlight].filter(({ res }) => !isExempt(res))
-    const last = Math.max(0, ...open.map(({ deadline }) => deadline))
+    const last = Math.max(0, ...open.map(({ dueAt }) => dueAt))
     if (last === this.#toldDeadline || Math.abs(last - this.#toldDeadline) < DEADLINE_MS) return
     this.#toldDeadline = last
     const seconds = last === Infinity ? -1 : Math.max(0, last - now) / 1000
