@@ -13,6 +13,7 @@ import type { MasterOptions, ReadyFacts } from './inputs.ts'
 import { MasterHooks } from './master-hooks.ts'
 import { Master } from './master.ts'
 import { Pidfile } from './pidfile.ts'
+import { Passage } from './passage.ts'
 import { keepPreloaded } from './preloaded.ts'
 import { listenToSignals, type Order } from './signals.ts'
 import { Sockets, canOwnSockets } from './sockets.ts'
@@ -90,6 +91,8 @@ export async function startMaster(
     hooks: new MasterHooks(log, owner),
     pidfile,
     sockets: own,
+    passage: new Passage(),
+    takes: sockets === 'owned' && config.settings.handover,
     heir,
     makeMaster: await masterFor(config, config.settings.chdir || request.directory),
   })
@@ -121,6 +124,9 @@ interface Parts {
   readonly hooks: MasterHooks
   readonly pidfile: Pidfile | undefined
   readonly sockets: Sockets
+  readonly passage: Passage
+  /** Its workers can take idle connections. */
+  readonly takes: boolean
   readonly heir: Heir | undefined
   readonly makeMaster: (
     options: MasterOptions,
@@ -178,11 +184,12 @@ function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts):
 /** All workers are ready. False: after all, an old master goes on in our place. */
 async function takeCharge(
   { config }: StartRequest,
-  { server, log, hooks, pidfile, sockets, heir }: Parts,
+  { server, log, hooks, pidfile, sockets, passage, takes, heir }: Parts,
   facts: ReadyFacts,
 ): Promise<boolean> {
   log.open(config.settings)
-  if (heir && !(await heir.takeCharge({ pidfile, sockets, log, version: version() }))) return false
+  const crown = { pidfile, sockets, log, version: version(), passage: takes ? passage : undefined }
+  if (heir && !(await heir.takeCharge(crown))) return false
   sayReady(log, config, facts)
   hooks.run('whenReady', { ...server, ...facts })
   return true
@@ -232,7 +239,7 @@ const boundsOf = ({ settings }: Config): Bounds => workerBounds(settings.workers
 function basics(
   request: StartRequest,
   birth: Omit<Birth, 'config'>,
-  { log, hooks, sockets, heir, stopped }: Parts & { stopped: AbortSignal },
+  { log, hooks, sockets, passage, heir, stopped }: Parts & { stopped: AbortSignal },
 ): Omit<MasterOptions, 'onReady' | 'onEnd'> {
   let { requestContext, standby } = request.config.settings
   return {
@@ -241,6 +248,7 @@ function basics(
     log,
     hooks,
     sockets,
+    passage,
     bounds: boundsOf,
     workers: heir?.bequest.workers,
     standby: (config) => (birth.sockets === 'owned' ? config.settings.standby : 0),
