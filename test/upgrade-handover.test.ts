@@ -7,7 +7,7 @@ import { keepAliveClient, RawClient } from './helpers/client.ts'
 import { GET_PID, startCrowd, usedClient } from './helpers/crowd.ts'
 import { isAlive, openFiles, signalIfThere } from './helpers/process.ts'
 import { startServer, type Server } from './helpers/server.ts'
-import { socketPath, tempDir, type Teardown } from './helpers/temp.ts'
+import { socketPath, tempDir } from './helpers/temp.ts'
 import { until } from './helpers/until.ts'
 
 const IDLE = 64
@@ -31,44 +31,37 @@ async function whoHas(client: RawClient): Promise<string> {
   return (await client.receives(/^HTTP\/1.1 200[^]*\r\n\r\n(\d+)$/))[1]!
 }
 
-const binds: Record<string, (t: Teardown) => string> = {
-  TCP: () => '127.0.0.1:0',
-  'a unix socket': (t) => `unix:${socketPath(t)}`,
-}
-
-describe.each(Object.keys(binds))('over %s', (transport) => {
-  test(`${UPGRADES} upgrades cost busy clients and ${IDLE} idle ones no request and no connection`, async (t) => {
-    const bind = binds[transport]!(t)
-    const flags = ['--workers', '2', '--drain-idle', '20']
-    const server = await startServer(t, 'hello-export.js', ...flags, { bind })
-    const idle = await Promise.all(Array.from({ length: IDLE }, () => usedClient(t, server.url)))
-    const silent = await RawClient.connect(server.url)
-    t.onTestFinished(() => silent.destroy())
-    const crowds = [0, 2, 100].map((think) => startCrowd(t, server.url, 4, think))
-    const files: number[] = []
-    for (let n = 0; n < UPGRADES; n++) {
-      await Promise.all(crowds.map((crowd) => crowd.served()))
-      const workers = await upgrade(server)
-      const holders = (): Promise<string[]> => Promise.all(idle.map(({ client }) => whoHas(client)))
-      expect((await holders()).filter((pid) => !workers.includes(pid))).toEqual([])
-      await until('both have some', async () => new Set(await holders()).size === 2)
-      const [master] = server.masters()
-      if (existsSync('/proc/self/fd')) files.push(openFiles(master!))
-    }
-    const workers = server.pids().map(String)
-    expect(workers).toContain(await whoHas(silent))
-    for (const crowd of crowds) {
-      await crowd.served()
-      await crowd.stop()
-      expect(crowd.failures).toEqual([])
-      expect(crowd.reconnects()).toBe(0)
-    }
+test(`${UPGRADES} upgrades cost busy clients and ${IDLE} idle ones of each address no request and no connection`, async (t) => {
+  const flags = ['--workers', '2', '--drain-idle', '20', '--bind', `unix:${socketPath(t)}`]
+  const server = await startServer(t, 'hello-export.js', ...flags)
+  const { urls } = server
+  expect(urls.map((url) => url.split(':')[0]).sort()).toEqual(['http', 'unix'])
+  const bases = urls.flatMap((url) => Array.from({ length: IDLE }, () => url))
+  const idle = await Promise.all(bases.map((base) => usedClient(t, base)))
+  const silent = await Promise.all(urls.map((url) => RawClient.connect(url)))
+  t.onTestFinished(() => silent.forEach((client) => client.destroy()))
+  const crowds = urls.flatMap((url) => [0, 2, 100].map((think) => startCrowd(t, url, 3, think)))
+  const holders = (): Promise<string[]> => Promise.all(idle.map(({ client }) => whoHas(client)))
+  const files: number[] = []
+  for (let n = 0; n < UPGRADES; n++) {
+    await Promise.all(crowds.map((crowd) => crowd.served()))
+    const workers = await upgrade(server)
+    expect((await holders()).filter((pid) => !workers.includes(pid))).toEqual([])
+    await until('both have some', async () => new Set(await holders()).size === 2)
     const [master] = server.masters()
-    await until(
-      'no descriptor was left in the master',
-      () => !files[0] || openFiles(master!) <= files[0],
-    )
-  })
+    if (existsSync('/proc/self/fd')) files.push(openFiles(master!))
+  }
+  const workers = server.pids().map(String)
+  for (const client of silent) expect(workers).toContain(await whoHas(client))
+  for (const crowd of crowds) {
+    await crowd.served()
+    await crowd.stop()
+    expect(crowd.failures).toEqual([])
+    expect(crowd.reconnects()).toBe(0)
+  }
+  const [master] = server.masters()
+  const isAsBefore = (): boolean => !files[0] || openFiles(master!) <= files[0]
+  await until('no descriptor was left in the master', isAsBefore)
 })
 
 describe.concurrent('connections stay with the old workers, which are patient with them,', () => {

@@ -9,7 +9,7 @@ interface Child {
   readonly connected: boolean
   send(message: object, handle: unknown, options: { keepOpen: boolean }, done: () => void): unknown
   on(event: 'message', listener: (message: unknown) => void): unknown
-  once(event: 'disconnect', listener: () => void): unknown
+  once(event: 'disconnect' | 'exit', listener: () => void): unknown
 }
 
 export class Successor implements Party {
@@ -24,12 +24,14 @@ export class Successor implements Party {
       if (message.type === 'taken') passage.hear(this, message)
     })
     child.once('disconnect', () => passage.lost())
+    // node keeps the other event back, for good, if a handle was sent that nobody has acknowledged
+    child.once('exit', () => passage.lost())
   }
 
   /** `take` and `sent`, which are ToHeir as well. */
   tell(message: Parameters<Party['tell']>[0], handle?: unknown): void {
     if (!this.#child.connected) return
-    // an error is EPIPE or ERR_IPC_CHANNEL_CLOSED: it is gone, which its disconnect event tells
+    // an error is EPIPE or ERR_IPC_CHANNEL_CLOSED: it is gone, which its events tell
     this.#child.send(message, handle, { keepOpen: true }, () => undefined)
   }
 }

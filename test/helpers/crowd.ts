@@ -17,7 +17,7 @@ export interface Crowd {
 }
 
 /** Counts the connections it opens. */
-class CountingAgent extends http.Agent {
+export class CountingAgent extends http.Agent {
   opened = 0
 
   override createConnection(
