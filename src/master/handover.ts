@@ -18,7 +18,7 @@ const LIMBO_MS = 1_000
 /** A worker whose loop stood still for so long when it was last heard of is given nothing; an idle one may seem to for 0.6 s. */
 const STALE_SECONDS = 1
 /** A new master died, and its workers follow within so long: until then one of them may have the connection, ms. */
-const ORPHANS_MS = 1_000
+const ORPHANS_MS = 2_000
 
 interface Parcel extends Connection {
   readonly giver: Party

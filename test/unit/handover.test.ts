@@ -95,7 +95,7 @@ test('goes back when the new master is dead, but not before its workers are dead
   enthrone()
   give()
   passage.lost()
-  vi.advanceTimersByTime(900)
+  vi.advanceTimersByTime(1_900)
   expect(giver.heard).toEqual([])
   vi.advanceTimersByTime(200)
   expect(giver.heard).toEqual(['given 5 back'])
