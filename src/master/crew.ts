@@ -7,6 +7,7 @@ import { Handover } from './handover.ts'
 import { UserError } from '../errors.ts'
 import type { MasterOptions, Recycled } from './inputs.ts'
 import { isBooting, isServing } from './lifecycle.ts'
+import type { Passage } from './passage.ts'
 import type { WorkerView } from './plan.ts'
 import type { Roll } from './roll.ts'
 import { Recycling, type RecycleSettings } from './recycling.ts'
@@ -34,6 +35,7 @@ const FIRST_DIGEST_MS = 1_000
 /** A request past its own deadline is answered by its worker: only after this is that worker at fault, ms. */
 const OVERTIME_MS = 2_000
 
+type Options = Pick<MasterOptions, 'log' | 'hooks' | 'passage' | 'onModules'>
 type Times = RecycleSettings &
   Pick<
     Settings,
@@ -65,17 +67,19 @@ export class Crew {
   readonly #handover: Handover
   readonly #recycling: Recycling
   readonly traffic = new Traffic()
+  readonly #passage: Passage
   /** How many had to be killed although they had been told to leave, since the stop began. */
   killed = 0
 
   constructor(
-    { log, hooks, onModules }: Pick<MasterOptions, 'log' | 'hooks' | 'onModules'>,
+    { log, hooks, passage, onModules }: Options,
     roll: Pick<Roll, 'oldest'>,
     events: Pick<WorkerEvents, 'message' | 'exit'>,
   ) {
     this.#log = log
     this.#hooks = hooks
-    this.#handover = new Handover(log, roll, () => this.ready)
+    this.#passage = passage
+    this.#handover = new Handover(log, roll, () => this.ready, passage)
     this.#recycling = new Recycling(log)
     const digest: WorkerEvents['digest'] = ({ id, facts, routes }, said) => {
       this.traffic.hear(id, routes, said.served, performance.now())
@@ -193,7 +197,7 @@ export class Crew {
         mode,
         idleSeconds: times.drainIdle,
         upgradedSeconds: times.drainUpgraded,
-        handover: reason !== 'stop' && reason !== 'upgrade', // nobody here stays to take anything
+        handover: reason === 'upgrade' ? this.#passage.successor !== undefined : reason !== 'stop',
       })
   }
 

@@ -15,6 +15,7 @@ import { MasterHooks } from './master-hooks.ts'
 import { Master } from './master.ts'
 import { Operations, operationsParts, type OperationsParts } from './operations.ts'
 import { Pidfile } from './pidfile.ts'
+import { Passage } from './passage.ts'
 import { keepPreloaded } from './preloaded.ts'
 import { listenToSignals, type Order } from './signals.ts'
 import { Sockets, canOwnSockets } from './sockets.ts'
@@ -94,6 +95,8 @@ export async function startMaster(
     hooks: new MasterHooks(log, owner),
     pidfile,
     sockets: own,
+    passage: new Passage(),
+    takes: sockets === 'owned' && config.settings.handover,
     heir,
     makeMaster: await masterFor(config, config.settings.chdir || request.directory),
   })
@@ -126,6 +129,9 @@ interface Parts {
   readonly hooks: MasterHooks
   readonly pidfile: Pidfile | undefined
   readonly sockets: Sockets
+  readonly passage: Passage
+  /** Its workers can take idle connections. */
+  readonly takes: boolean
   readonly heir: Heir | undefined
   readonly makeMaster: (
     options: MasterOptions,
@@ -213,12 +219,13 @@ function running({
 /** All workers are ready. False: after all, an old master goes on in our place. */
 async function takeCharge(
   { config }: StartRequest,
-  { server, log, operations, hooks, pidfile, sockets, heir }: Parts,
+  { server, log, operations, hooks, pidfile, sockets, passage, takes, heir }: Parts,
   facts: ReadyFacts,
   forOperations: OperationsParts,
 ): Promise<boolean> {
   log.open(config.settings)
-  if (heir && !(await heir.takeCharge({ pidfile, sockets, log, version: version() }))) return false
+  const crown = { pidfile, sockets, log, version: version(), passage: takes ? passage : undefined }
+  if (heir && !(await heir.takeCharge(crown))) return false
   sayReady(log, config, facts)
   hooks.run('whenReady', { ...server, ...facts })
   await operations.open(forOperations, heir?.bequest.pid)
@@ -270,7 +277,7 @@ const boundsOf = ({ settings }: Config): Bounds => workerBounds(settings.workers
 function basics(
   request: StartRequest,
   birth: Omit<Birth, 'config'>,
-  { log, hooks, sockets, heir, stopped }: Parts & { stopped: AbortSignal },
+  { log, hooks, sockets, passage, heir, stopped }: Parts & { stopped: AbortSignal },
 ): Omit<MasterOptions, 'onReady' | 'onEnd'> {
   let { requestContext, standby } = request.config.settings
   return {
@@ -279,6 +286,7 @@ function basics(
     log,
     hooks,
     sockets,
+    passage,
     bounds: boundsOf,
     workers: heir?.bequest.workers,
     standby: (config) => (birth.sockets === 'owned' ? config.settings.standby : 0),
