@@ -76,26 +76,16 @@ function serve(
   drain.catchSignals(init.settings)
   const uncaught = new Uncaught(channel, requests)
   const interrupts = new Interrupts(init.settings, channel)
-  const readiness = new Readiness(init, channel, standing, () => {
-    handover.changed()
-    watch(board, init, interrupts, channel)
-    if (init.settings.crash === 'drain') uncaught.watch()
-    setImmediate(() => hooks.postWorkerInit?.())
+  const readiness = new Readiness(init, channel, standing, {
+    booted: () => watch(board, init, interrupts, channel),
+    ready() {
+      handover.changed()
+      if (init.settings.crash === 'drain') uncaught.watch()
+      setImmediate(() => hooks.postWorkerInit?.())
+    },
   })
-  requests.hook(
-    requestHooks(init, {
-      channel,
-      servers,
-      requests,
-      drain,
-      handover,
-      readiness,
-      shutdown,
-      board,
-      hooks,
-      standing,
-    }),
-  )
+  const own = { servers, requests, drain, handover, readiness, shutdown, board }
+  requests.hook(requestHooks(init, { ...own, channel, hooks, standing }))
   forgiveOwnAborts()
   if (requestContext && abortFetch) followRequests()
   if (init.sockets === 'owned') ownSockets(init, { channel, requests })
@@ -115,7 +105,7 @@ function promote(
   readiness.promoted()
 }
 
-/** Not before the worker is ready: a boot has its own limit, and the thread would slow it down. */
+/** Not before the worker has booted: a boot has its own limit, and the thread would slow it down. */
 function watch(
   board: Scoreboard,
   { settings }: WorkerInit,
