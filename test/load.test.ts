@@ -104,6 +104,7 @@ test('a worker without a file descriptor left accepts no more clients, neither s
   const command = ['sh', '-c', 'ulimit -n 120; exec "$@"', 'sh', process.execPath, cli] as const
   const server = await startServer(t, 'hello.js', '--log-level', 'debug', { command })
   const [pid] = server.pids()
+  await server.log(/: 0 requests in flight/) // its watchdog has what it needs
   const { port, hostname } = new URL(server.url)
   const answered = new Set<net.Socket>()
   const clients = Array.from({ length: 200 }, () => {

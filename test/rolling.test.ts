@@ -151,7 +151,7 @@ describe('a reload', { concurrent: true }, () => {
     expect(server.pids()).toHaveLength(2)
     expect(zombieChildrenOf(server.pid)).toEqual([])
     const count = (name: string): number => server.lines.filter((l) => l.event === name).length
-    expect(count('reloading'), 'of sixteen, and the last one').toBeLessThan(17)
+    expect(count('reloaded'), 'of sixteen, and the last one').toBeLessThan(9)
     expect(extremes(server.lines)).toEqual({ fewestReady: 2, mostAlive: 3 })
   })
 })

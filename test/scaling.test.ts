@@ -71,7 +71,7 @@ describe('a range of workers', { concurrent: true }, () => {
   })
 
   test('that nobody uses goes down to its smallest, one by one, and answers at once', async (t) => {
-    const flags = ['--workers', '1-3', '--scale-up-after', '1h', '--scale-down-after', '1']
+    const flags = ['--workers', '1-3', '--scale-up-after', '1h', '--scale-down-after', '3']
     const server = await startServer(t, 'hello.js', ...flags)
     const [first] = server.pids()
     for (const to of [2, 3]) {
