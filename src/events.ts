@@ -284,8 +284,8 @@ export const events = {
   noMemoryToScale: row<{ workers: number; bytes: number; granted: number }>(
     'warning',
     (f) =>
-      `${plural(f.workers, 'worker')} and no more, though busy: together with the master they have ${megabytes(f.bytes)} of the ` +
-      `${megabytes(f.granted)} granted, and another one would pass 90 %`,
+      `${plural(f.workers, 'worker')} and no more, though busy: all processes together have ${megabytes(f.bytes)} of the ` +
+      `${megabytes(f.granted)} granted, and another worker would pass 90 %`,
   ),
   reloading: row<{ generation: number }>(
     'info',

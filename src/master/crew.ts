@@ -6,7 +6,7 @@ import type { Settings } from '../settings.ts'
 import { Handover } from './handover.ts'
 import { UserError } from '../errors.ts'
 import type { MasterOptions, Recycled } from './inputs.ts'
-import { isBooting, isServing } from './lifecycle.ts'
+import { isBooting, isServing, isWatched, standsBy } from './lifecycle.ts'
 import type { Passage } from './passage.ts'
 import type { WorkerView } from './plan.ts'
 import type { Roll } from './roll.ts'
@@ -102,6 +102,11 @@ export class Crew {
 
   get ready(): WorkerHandle[] {
     return [...this.#workers].filter((w) => w.state === 'ready')
+  }
+
+  /** Booted or not. */
+  get standbys(): WorkerHandle[] {
+    return [...this.#workers].filter((w) => standsBy(w.state))
   }
 
   get serving(): WorkerHandle[] {
@@ -335,7 +340,7 @@ export class Crew {
         w.deadline,
         silentAt(w, times),
         isBooting(w.state) ? w.warnAt : Infinity,
-        w.state === 'ready' && !w.watchdog.heardAt ? performance.now() + FIRST_DIGEST_MS : Infinity,
+        isWatched(w.state) && !w.watchdog.heardAt ? performance.now() + FIRST_DIGEST_MS : Infinity,
       ),
     )
     return Math.min(this.#recycling.nextDue(this.ready, times), ...due)

@@ -78,26 +78,16 @@ function serve(
   drain.catchSignals(init.settings)
   const uncaught = new Uncaught(channel, requests)
   const interrupts = new Interrupts(init.settings, channel)
-  const readiness = new Readiness(init, channel, standing, () => {
-    handover.changed()
-    watch(memory, init, interrupts, channel)
-    if (init.settings.crash === 'drain') uncaught.watch()
-    setImmediate(() => hooks.postWorkerInit?.())
+  const readiness = new Readiness(init, channel, standing, {
+    booted: () => watch(memory, init, interrupts, channel),
+    ready() {
+      handover.changed()
+      if (init.settings.crash === 'drain') uncaught.watch()
+      setImmediate(() => hooks.postWorkerInit?.())
+    },
   })
-  requests.hook(
-    requestHooks(init, {
-      channel,
-      servers,
-      requests,
-      drain,
-      handover,
-      readiness,
-      shutdown,
-      ...memory,
-      hooks,
-      standing,
-    }),
-  )
+  const own = { servers, requests, drain, handover, readiness, shutdown, ...memory }
+  requests.hook(requestHooks(init, { ...own, channel, hooks, standing }))
   forgiveOwnAborts()
   if (requestContext && abortFetch) followRequests()
   if (init.sockets === 'owned') ownSockets(init, { channel, requests })
@@ -117,7 +107,7 @@ function promote(
   readiness.promoted()
 }
 
-/** Not before the worker is ready: a boot has its own limit, and the thread would slow it down. */
+/** Not before the worker has booted: a boot has its own limit, and the thread would slow it down. */
 function watch(
   { board, statistics }: Pick<Parts, 'board' | 'statistics'>,
   { settings }: WorkerInit,

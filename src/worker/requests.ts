@@ -2,6 +2,7 @@
 // Owns the one hook on node's servers: `emit` of net.Server, which http, https and http2 servers all inherit.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
+import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type {
   Http2ServerRequest,
@@ -10,6 +11,7 @@ import type {
   ServerHttp2Stream,
 } from 'node:http2'
 import net from 'node:net'
+import { bind, followBodies, type Enter } from './body-context.ts'
 import { InFlight } from './in-flight.ts'
 import type { TLSSocket } from 'node:tls'
 import { allInLine, isBeingParsed, isInLine, lineOf, standsIn } from './line.ts'
@@ -87,6 +89,7 @@ export class Requests {
     this.#hooks = hooks
     const emit = this.#emit
     const requests = this
+    if (this.#context) followBodies(this.#context, this.#enter)
     net.Server.prototype.emit = function (this: net.Server, event: string, a?: never, b?: never) {
       if (event === 'request' || CARRIES_REQUEST.has(event)) {
         const entry = requests.#begin(this, event, a, b)
@@ -102,6 +105,7 @@ export class Requests {
 
   /** Undefined: nothing to track, go on; null: answered already. */
   #begin(server: net.Server, event: string, a: unknown, b: unknown): Entry | undefined | null {
+    const source = a as EventEmitter
     if (event === 'stream') {
       // with a 'request' listener node makes the request out of the stream, and emits that
       if (server.listenerCount('request') > 0) return undefined
@@ -116,6 +120,7 @@ export class Requests {
     this.inFlight.add(entry)
     const line = lineOf(entry.req.socket)
     if (line === undefined || !standsIn(line, entry)) this.#listen(entry, res)
+    if (this.#context && isHttp2(a as Req)) bind(source, entry, this.#context, this.#enter)
     return entry
   }
 
@@ -182,6 +187,15 @@ export class Requests {
       : (Reflect.apply(this.#emit, server, args) as boolean)
     this.passing = outer
     return passed
+  }
+
+  /** The application is called again, when more of the request has come. */
+  readonly #enter: Enter = (entry, emit) => {
+    const outer = this.passing
+    this.passing = entry
+    const emitted = this.#context!.run(entry, emit)
+    this.passing = outer
+    return emitted
   }
 
   #other(server: net.Server, event: string, a: unknown, b: unknown): void {
