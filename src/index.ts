@@ -9,6 +9,7 @@ import type { ConfigInput as SettingsInput } from './settings.ts'
 
 export { loadConfig, type Config, type LoadConfigOptions } from './config.ts'
 export { ConfigErrors, UserError, type ErrorCode } from './errors.ts'
+export type { Answers, HeapAnswer, ProfileAnswer, Question, StackAnswer } from './inspection.ts'
 export type { Running } from './master/start.ts'
 export type {
   HookAbort,

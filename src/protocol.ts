@@ -5,6 +5,7 @@
 import type { ServeAddress } from './address.ts'
 import type { ErrorCode } from './errors.ts'
 import type { HookName } from './hooks.ts'
+import type { Inspected } from './inspection.ts'
 import type { Settings } from './settings.ts'
 import type { Thrown } from './hook-runner.ts'
 
@@ -137,7 +138,7 @@ export interface UncaughtFacts {
   readonly request?: Named
 }
 
-/** The file descriptor on which a worker's watchdog writes to the master: JSON, a line a message. */
+/** The file descriptor on which a worker's watchdog and the master write to each other: JSON, a line a message. */
 export const WATCHDOG_PIPE = 4
 
 /** A request as the scoreboard knows it; age in seconds. */
@@ -191,7 +192,7 @@ export interface Interruption extends Omit<PostMortem, 'type' | 'culprit'> {
   readonly culprit: RequestFacts
 }
 
-export type FromWatchdog = Digest | PostMortem | Interruption
+export type FromWatchdog = Digest | PostMortem | Interruption | Inspected
 
 /**
  * Handing over, worker to master to another worker. `gave` and `sent` follow the handle on the same wire: without the

@@ -84,6 +84,10 @@ export class Crew {
     return this.#workers.size
   }
 
+  get all(): WorkerHandle[] {
+    return [...this.#workers]
+  }
+
   get ready(): WorkerHandle[] {
     return [...this.#workers].filter((w) => w.state === 'ready')
   }

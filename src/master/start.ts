@@ -5,12 +5,14 @@ import { workerBounds, type Bounds } from '../cgroup.ts'
 import type { Config, StartRequest } from '../config.ts'
 import { UserError } from '../errors.ts'
 import type { HookServer } from '../hooks.ts'
+import type { Answers, Question } from '../inspection.ts'
 import { Log, isReadable } from '../log.ts'
 import { packageJson } from '../paths.ts'
 import type { Heir } from './heir.ts'
 import { checkIdentity } from './identity.ts'
 import type { MasterOptions, ReadyFacts } from './inputs.ts'
 import { MasterHooks } from './master-hooks.ts'
+import { isServing } from './lifecycle.ts'
 import { Master } from './master.ts'
 import { Pidfile } from './pidfile.ts'
 import { keepPreloaded } from './preloaded.ts'
@@ -18,6 +20,7 @@ import { listenToSignals, type Order } from './signals.ts'
 import { Sockets, canOwnSockets } from './sockets.ts'
 import { mendRoundRobin } from './stock-cluster.ts'
 import { Succession } from './succession.ts'
+import type { WorkerHandle } from './worker-handle.ts'
 import { appName, type Birth } from './worker-init.ts'
 
 /** The end of the server waits for its last hook so long. */
@@ -30,6 +33,11 @@ export interface Running {
   /** Where it listens: `http://127.0.0.1:8000`, `unix:/run/app.sock`. */
   urls(): string[]
   reload(): void
+  /**
+   * Looks into the worker with this pid, also when its event loop is blocked: its `stack` (within a second), a CPU `profile`, or
+   * its `heap`, for which it stands still. Rejects with a UserError: BAD_COMMAND, NO_INSPECTION.
+   */
+  inspect<Q extends Question>(pid: number, question: Q): Promise<Answers[Q['type']]>
   /** Graceful: requests in flight finish. Resolves like `finished`. */
   stop(): Promise<number>
   /** All workers are ready; rejects with a UserError when they can't be. */
@@ -124,7 +132,7 @@ interface Parts {
   readonly heir: Heir | undefined
   readonly makeMaster: (
     options: MasterOptions,
-  ) => Pick<Master, 'start' | 'post' | 'pids' | 'urls' | 'state'>
+  ) => Pick<Master, 'start' | 'post' | 'workers' | 'urls' | 'state'>
 }
 
 function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts): Ran {
@@ -162,9 +170,10 @@ function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts):
   heir?.alive()
   const begun = begin(master, request.config, { ...parts, stopped: stopped.signal })
   return {
-    pids: () => master.pids,
+    pids: () => master.workers.filter((w) => isServing(w.state)).map((w) => w.pid),
     urls: () => master.urls,
     reload: () => obey('reload', 'reload()'),
+    inspect: inspectAmong(() => master.workers, log),
     stop: () => {
       obey('stop', 'stop()')
       return finished.promise
@@ -174,6 +183,16 @@ function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts):
     succession,
   }
 }
+
+/** Imported only when it is asked for. */
+const inspectAmong =
+  (workers: () => WorkerHandle[], log: Log): Running['inspect'] =>
+  async (pid, question) => {
+    const { Inspection } = await import('./inspection.ts')
+    const worker = workers().find((one) => one.pid === pid)
+    if (!worker) throw new UserError('BAD_COMMAND', `${pid} is not the pid of a worker`)
+    return new Inspection(log).ask(worker, question)
+  }
 
 /** All workers are ready. False: after all, an old master goes on in our place. */
 async function takeCharge(
