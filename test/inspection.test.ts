@@ -3,6 +3,7 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import type { StackAnswer } from '../src/inspection.ts'
 import { RawClient } from './helpers/client.ts'
 import { startInspectable, type Inspectable } from './helpers/inspect.ts'
 import { fixtures, type Server } from './helpers/server.ts'
@@ -34,6 +35,12 @@ async function endStuck({ server }: Inspectable): Promise<void> {
   await server.log(/was ended by SIGKILL/)
 }
 
+/** Its stack, if it is idle at this moment. */
+async function whenIdle(ask: Inspectable['ask']): Promise<StackAnswer | undefined> {
+  const answer = await ask({ type: 'stack' })
+  return answer.state === 'idle' ? answer : undefined
+}
+
 interface CpuProfile {
   readonly nodes: readonly { id: number; callFrame: { functionName: string; url: string } }[]
   readonly samples: readonly number[]
@@ -51,20 +58,16 @@ function hottest(file: string): string {
 describe('the stack', () => {
   test('of an idle worker is empty, whatever its handlers wait for', async (t) => {
     const { server, ask } = await startInspectable(t, 'hello.js')
-    expect(await ask({ type: 'stack' })).toEqual({
-      state: 'idle',
-      still: 0,
-      stack: [],
-      oldest: [],
-    })
+    const idle = await until('it has done what a start brings', () => whenIdle(ask))
+    expect(idle).toEqual({ state: 'idle', still: 0, stack: [], oldest: [] })
     const client = await RawClient.connect(server.url)
     t.onTestFinished(() => client.destroy())
     client.send('GET /never?one HTTP/1.1\r\nHost: a\r\n\r\n')
     const waiting = await until('the request is there', async () => {
-      const answer = await ask({ type: 'stack' })
-      return answer.oldest.length > 0 ? answer : undefined
+      const answer = await whenIdle(ask)
+      return answer?.oldest.length === 1 ? answer : undefined
     })
-    expect(waiting).toMatchObject({ state: 'idle', oldest: [{ method: 'GET', url: '/never?one' }] })
+    expect(waiting).toMatchObject({ stack: [], oldest: [{ method: 'GET', url: '/never?one' }] })
     expect(waiting.request).toBeUndefined()
   })
 
@@ -229,6 +232,6 @@ test('bad questions are refused in a sentence, and hurt neither file nor worker'
     message: '1 is not the pid of a worker',
   })
   expect(readFileSync(there, 'utf8')).toBe('precious')
-  expect((await ask({ type: 'stack' })).state).toBe('idle')
+  await until('it is free', () => whenIdle(ask))
   expect((await server.get('/pid')).text).toBe(String(pid))
 })
