@@ -234,6 +234,10 @@ export const events = {
       `WORKER TIMEOUT (pid:${f.worker}): nothing heard from it for ${seconds(f.seconds)}, not even from its watchdog; killed` +
       (f.digest ? `, with ${plural(f.digest.inFlight, 'request')} in flight` : ''),
   ),
+  inspected: row<Of & { what: string; file: string; still?: number }>('info', (f) => {
+    const still = f.still === undefined ? '' : `, which stood still for ${seconds(f.still)},`
+    return `The ${f.what} of worker (pid:${f.worker})${still} is in ${f.file}`
+  }),
   digest: row<Of & Omit<Digest, 'type' | 'served'>>(
     'debug',
     (f) =>
