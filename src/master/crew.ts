@@ -211,6 +211,12 @@ export class Crew {
     })
   }
 
+  /** The files of the logs were moved away: everybody opens their own anew. */
+  reopenLogs(): void {
+    this.#log.reopen()
+    for (const worker of this.#workers) worker.tell({ type: 'reopen' })
+  }
+
   hurryAll(): void {
     for (const worker of this.#workers) if (worker.state === 'draining') this.hurry(worker)
   }

@@ -7,6 +7,7 @@ import { UserError } from '../errors.ts'
 import type { HookServer } from '../hooks.ts'
 import { Log, isReadable } from '../log.ts'
 import { packageJson } from '../paths.ts'
+import { prepareAccessLog } from './access-log-file.ts'
 import type { Heir } from './heir.ts'
 import { checkIdentity } from './identity.ts'
 import type { MasterOptions, ReadyFacts } from './inputs.ts'
@@ -30,6 +31,8 @@ export interface Running {
   /** Where it listens: `http://127.0.0.1:8000`, `unix:/run/app.sock`. */
   urls(): string[]
   reload(): void
+  /** The files of its logs were moved away: everybody opens their own anew, under the same names. */
+  reopen(): void
   /** Graceful: requests in flight finish. Resolves like `finished`. */
   stop(): Promise<number>
   /** All workers are ready; rejects with a UserError when they can't be. */
@@ -72,6 +75,7 @@ export async function startMaster(
   enterDirectory(config)
   checkIdentity(config.settings.user, config.settings.group)
   log.check(config.settings)
+  prepareAccessLog(config.settings, request.directory)
   if (preloads(config)) await preload(request, config)
   const pidfile = config.settings.pidfile ? new Pidfile(config.settings.pidfile) : undefined
   if (heir) pidfile?.check(heir.bequest.pid)
@@ -165,6 +169,7 @@ function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts):
     pids: () => master.pids,
     urls: () => master.urls,
     reload: () => obey('reload', 'reload()'),
+    reopen: () => obey('reopen', 'reopen()'),
     stop: () => {
       obey('stop', 'stop()')
       return finished.promise
@@ -247,6 +252,7 @@ function basics(
     loadAgain: async () => {
       const next = await request.loadAgain()
       log.check(next.settings)
+      prepareAccessLog(next.settings, request.directory)
       if (preloads(next)) await preload(request, next, stopped)
       return next
     },

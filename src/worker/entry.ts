@@ -11,6 +11,7 @@ import {
   type WorkerInit,
 } from '../protocol.ts'
 import { Scoreboard } from '../scoreboard.ts'
+import { accessLog } from './access-log.ts'
 import { watchApp, type AppWatch } from './app-loader.ts'
 import { followRequests } from './abort-fetch.ts'
 import { Channel } from './channel.ts'
@@ -67,9 +68,11 @@ function serve(
     channel.tell({ type: 'hook-failed', hook: 'onShutdown', ...thrown }),
   )
   const drain = new Drain({ servers, requests, channel, handover, hooks, shutdown })
+  const log = accessLog(init, { channel, standing, requests, drain, env: process.env })
   channel.onMessage = (message, handle) => {
     if (message.type === 'drain') drain.start(message)
     else if (message.type === 'promote') promote(message, standing, readiness)
+    else if (message.type === 'reopen') log?.reopen()
     else handover.hear(message, handle)
   }
   drain.watchMaster()
@@ -82,20 +85,8 @@ function serve(
     if (init.settings.crash === 'drain') uncaught.watch()
     setImmediate(() => hooks.postWorkerInit?.())
   })
-  requests.hook(
-    requestHooks(init, {
-      channel,
-      servers,
-      requests,
-      drain,
-      handover,
-      readiness,
-      shutdown,
-      board,
-      hooks,
-      standing,
-    }),
-  )
+  const parts = { channel, servers, requests, drain, handover, readiness, shutdown, board, hooks }
+  requests.hook(requestHooks(init, { ...parts, standing, log }))
   forgiveOwnAborts()
   if (requestContext && abortFetch) followRequests()
   if (init.sockets === 'owned') ownSockets(init, { channel, requests })

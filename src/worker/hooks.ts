@@ -4,7 +4,7 @@ import type net from 'node:net'
 import type { WorkerInit } from '../protocol.ts'
 import { Router } from '../routes.ts'
 import type { Scoreboard } from '../scoreboard.ts'
-import { AccessLog } from './access-log.ts'
+import type { AccessLog } from './access-log.ts'
 import { tellBindError } from './bind-error.ts'
 import { limitBody } from './body-limit.ts'
 import type { Channel } from './channel.ts'
@@ -37,16 +37,16 @@ export interface Parts {
   readonly board: Scoreboard
   readonly hooks: HookSlot
   readonly standing: Standing
+  readonly log: AccessLog | undefined
 }
 
 export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
   const { settings } = init
-  const { channel, servers, handover, readiness, hooks } = parts
+  const { channel, servers, handover, readiness, hooks, log } = parts
   const tracker = new Tracker(parts.board)
   const deadlines = new Deadlines({ ...parts, tracker }, settings)
   const router = new Router(settings.routes)
   const turnstile = new Turnstile((entry) => tracker.timed(entry))
-  const log = accessLog(init, parts.standing)
   const pool = usesPool(init) ? new Pool(servers, channel, settings) : undefined
   const count = counter(settings, parts)
   tracker.hookResponses()
@@ -55,7 +55,7 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
     begin(req, res) {
       const route = router.isEmpty ? undefined : router.match(req.method ?? '', req.url ?? '')
       const entry = new Entry(req, res, route, settings)
-      if (log) entry.sentBefore = sentSoFar(req)
+      log?.began(req, res)
       if (settings.timeoutHeader) stampTimeout(entry)
       if (refuses(req, res, settings, route?.maxBody ?? settings.maxBody))
         return log?.writeAtEnd(entry)
@@ -65,7 +65,7 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
       count()
       return entry
     },
-    admit: (entry, go) => turnstile.admit(entry, go),
+    admit: (entry, go) => turnstile.admit(entry, log?.timing(entry, go) ?? go),
     ended(entry) {
       tracker.ended(entry)
       turnstile.left(entry)
@@ -122,15 +122,6 @@ function refuses(req: Req, res: Res, settings: WorkerInit['settings'], maxBody: 
   else if (maxBody > 0) limitBody(req, res, maxBody)
   return refusal !== undefined
 }
-
-/** HTTP/2 shares one connection among requests: there is nothing to count. */
-const sentSoFar = (req: Req): number => (req.httpVersionMajor < 2 ? req.socket.bytesWritten : 0)
-
-const accessLog = (
-  { settings, accessLogFormat }: WorkerInit,
-  standing: Standing,
-): AccessLog | undefined =>
-  settings.accessLog ? new AccessLog(settings.accessLog, accessLogFormat, standing) : undefined
 
 const usesPool = ({ settings, sockets }: WorkerInit): boolean =>
   settings.workerConnections > 0 && sockets === 'owned'

@@ -30,6 +30,10 @@ const ID_HEADER = 'x-request-id'
 /** What a client may choose as an id: it ends up in logs and headers. */
 const USABLE_ID = /^[\w.:+/=@-]{1,128}$/
 
+/** Looked up once, because that takes longer than to make one. */
+let randomUUID: (() => string) | undefined
+const newId = (): string => (randomUUID ??= process.getBuiltinModule('node:crypto').randomUUID)()
+
 let sequence = 0
 
 /** One is made for each request: fields are what it weighs, and #private ones take longer to make. */
@@ -41,8 +45,6 @@ export class Entry implements RequestContext {
   readonly timeout: number
   /** Ms of performance.now(). */
   readonly startedAt: number
-  /** Bytes its connection had sent before it; counted for the access log only. */
-  sentBefore = 0
   /** Small and unique in this worker: what the scoreboard knows it by. */
   readonly number = (sequence = (sequence + 1) & 0x7fffffff)
   state: EntryState = 'running'
@@ -75,7 +77,7 @@ export class Entry implements RequestContext {
     if (this.givenId === undefined) {
       const given = this.req.headers[ID_HEADER]
       const usable = typeof given === 'string' && USABLE_ID.test(given)
-      this.givenId = usable ? given : process.getBuiltinModule('node:crypto').randomUUID()
+      this.givenId = usable ? given : newId()
     }
     return this.givenId
   }
