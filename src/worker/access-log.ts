@@ -64,13 +64,14 @@ export class AccessLog {
     } else if (socket?.localAddress !== undefined) this.#peers.set(res, '') // no unix socket, and gone already
   }
 
-  /** For a request whose route has a limit: `go` lets it in. */
-  timing(entry: Entry, go: () => void): () => void {
-    const since = performance.now()
-    return () => {
-      this.#queued.set(entry, Math.round(performance.now() - since))
+  /** For a request whose route has a limit: `admit` calls what it is given when it lets the request in, now or later. */
+  timing(entry: Entry, go: () => void, admit: (letIn: () => void) => void): void {
+    let since: number | undefined
+    admit(() => {
+      if (since !== undefined) this.#queued.set(entry, performance.now() - since)
       go()
-    }
+    })
+    since = performance.now()
   }
 
   write(entry: Entry): void {

@@ -65,7 +65,10 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
       count()
       return entry
     },
-    admit: (entry, go) => turnstile.admit(entry, log?.timing(entry, go) ?? go),
+    admit(entry, go) {
+      if (log) log.timing(entry, go, (letIn) => turnstile.admit(entry, letIn))
+      else turnstile.admit(entry, go)
+    },
     ended(entry) {
       tracker.ended(entry)
       turnstile.left(entry)
