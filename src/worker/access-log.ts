@@ -66,9 +66,9 @@ export class AccessLog {
 
   /** For a request whose route has a limit: `admit` calls what it is given when it lets the request in, now or later. */
   timing(entry: Entry, go: () => void, admit: (letIn: () => void) => void): void {
-    let since: number | undefined
+    let since = 0
     admit(() => {
-      if (since !== undefined) this.#queued.set(entry, performance.now() - since)
+      if (since > 0) this.#queued.set(entry, performance.now() - since)
       go()
     })
     since = performance.now()

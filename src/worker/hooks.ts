@@ -65,10 +65,7 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
       count()
       return entry
     },
-    admit(entry, go) {
-      if (log) log.timing(entry, go, (letIn) => turnstile.admit(entry, letIn))
-      else turnstile.admit(entry, go)
-    },
+    admit: (entry, go) => admit(turnstile, log, entry, go),
     ended(entry) {
       tracker.ended(entry)
       turnstile.left(entry)
@@ -91,6 +88,9 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
     listening: (server) => listens(parts, server),
   }
 }
+
+const admit = (gate: Turnstile, log: Parts['log'], entry: Entry, go: () => void): void =>
+  log ? log.timing(entry, go, (letIn) => gate.admit(entry, letIn)) : gate.admit(entry, go)
 
 function listens({ drain, handover, readiness }: Parts, server: net.Server): void {
   drain.listening(server)
