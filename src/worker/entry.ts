@@ -11,6 +11,7 @@ import {
   type WorkerInit,
 } from '../protocol.ts'
 import { Scoreboard } from '../scoreboard.ts'
+import { accessLog } from './access-log.ts'
 import { watchApp, type AppWatch } from './app-loader.ts'
 import { followRequests } from './abort-fetch.ts'
 import { Channel } from './channel.ts'
@@ -69,9 +70,11 @@ function serve(
     channel.tell({ type: 'hook-failed', hook: 'onShutdown', ...thrown }),
   )
   const drain = new Drain({ servers, requests, channel, handover, hooks, shutdown })
+  const log = accessLog(init, { channel, standing, requests, drain, env: process.env })
   channel.onMessage = (message, handle) => {
     if (message.type === 'drain') drain.start(message)
     else if (message.type === 'promote') promote(message, standing, readiness)
+    else if (message.type === 'reopen') log?.reopen()
     else handover.hear(message, handle)
   }
   drain.watchMaster()
@@ -86,8 +89,8 @@ function serve(
       setImmediate(() => hooks.postWorkerInit?.())
     },
   })
-  const own = { servers, requests, drain, handover, readiness, shutdown, ...memory }
-  requests.hook(requestHooks(init, { ...own, channel, hooks, standing }))
+  const own = { channel, servers, requests, drain, handover, readiness, shutdown, ...memory }
+  requests.hook(requestHooks(init, { ...own, hooks, standing, log }))
   forgiveOwnAborts()
   if (requestContext && abortFetch) followRequests()
   if (init.sockets === 'owned') ownSockets(init, { channel, requests })
