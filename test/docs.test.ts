@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import ts from 'typescript'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { knownFlags } from '../src/argv.ts'
+import { commands as operatorCommands } from '../src/commands.ts'
 import { events } from '../src/events.ts'
 import { isSettingName, settingRow } from '../src/settings.ts'
 import {
@@ -106,6 +107,7 @@ describe('what pages name exists', () => {
       '--unhandled-rejections',
     ]
     const known = new Set([...knownFlags(), ...others, '--inspect', '--cpu-prof'])
+    for (const flag of operatorFlags()) known.add(flag)
     if (path === 'docs/benchmarks.md') for (const flag of benchmarkFlags()) known.add(flag)
     const code = [...codeIn(page(path).text), ...page(path).blocks.flatMap(({ lines }) => lines)]
     const flags = code.flatMap((text) => text.match(/(?<![\w-])--[a-z][\w-]*/g) ?? [])
@@ -114,7 +116,8 @@ describe('what pages name exists', () => {
     )
     expect(flags.filter((flag) => !known.has(flag) && !refused.includes(flag))).toEqual([])
     const commands = code.flatMap((text) => /\bsupervisor ([a-z]+)\b/.exec(text)?.[1] ?? [])
-    expect(commands.filter((word) => !['start', 'check', 'config'].includes(word))).toEqual([])
+    const all = ['start', 'check', 'config', ...Object.keys(operatorCommands)]
+    expect(commands.filter((word) => !all.includes(word))).toEqual([])
   })
 
   test('architecture.md begins with where everything is, and every file is there', () => {
@@ -188,6 +191,11 @@ const titlesIn = (file: string): string[] =>
   ].flatMap(([, ...found]) => found.filter((title) => title !== undefined))
 
 /** Of the scripts in bench/, from their calls of parseArgs. */
+const operatorFlags = (): string[] =>
+  [
+    ...readFileSync(join(checkout, 'src/client/main.ts'), 'utf8').matchAll(/(\w+): \{ type: '/g),
+  ].map(([, name]) => `--${name}`)
+
 const benchmarkFlags = (): string[] =>
   [
     'serve.ts',
