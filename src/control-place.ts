@@ -33,6 +33,22 @@ export function socketsIn(place: string, directories?: readonly string[]): strin
     .map((file) => join(place, file))
 }
 
+/** Files that have a pid in their names which no process has: their servers were killed. */
+export const leftIn = (place: string): string[] =>
+  listed(place).flatMap((file) => {
+    const pid = Number(/^(?:.*-|\.)(\d+)\.ctl$/.exec(file)?.[1] ?? 0)
+    return pid > 0 && !isAlive(pid) && !/-[\da-f]{8}\.ctl$/.test(file) ? join(place, file) : []
+  })
+
+/** Signal 0 reaches any live process; EPERM means alive and somebody else's. */
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
 function listed(place: string): string[] {
   try {
     return fs.readdirSync(place)

@@ -234,6 +234,19 @@ export const events = {
       `WORKER TIMEOUT (pid:${f.worker}): nothing heard from it for ${seconds(f.seconds)}, not even from its watchdog; killed` +
       (f.digest ? `, with ${plural(f.digest.inFlight, 'request')} in flight` : ''),
   ),
+  accessLogFails: row<Of & { file: string; why: string }>(
+    'warning',
+    (f) => `The access log ${f.file} cannot be written (pid:${f.worker}): ${f.why}`,
+  ),
+  accessLogLost: row<Of & { file: string; lines: number }>(
+    'warning',
+    (f) =>
+      `Access log ${f.file}: ${plural(f.lines, 'line')} could not be written (pid:${f.worker})`,
+  ),
+  inspected: row<Of & { what: string; file: string; still?: number }>('info', (f) => {
+    const still = f.still === undefined ? '' : `, which stood still for ${seconds(f.still)},`
+    return `The ${f.what} of worker (pid:${f.worker})${still} is in ${f.file}`
+  }),
   digest: row<Of & Omit<Digest, 'type' | 'served'>>(
     'debug',
     (f) =>
@@ -289,8 +302,8 @@ export const events = {
   noMemoryToScale: row<{ workers: number; bytes: number; granted: number }>(
     'warning',
     (f) =>
-      `${plural(f.workers, 'worker')} and no more, though busy: together with the master they have ${megabytes(f.bytes)} of the ` +
-      `${megabytes(f.granted)} granted, and another one would pass 90 %`,
+      `${plural(f.workers, 'worker')} and no more, though busy: all processes together have ${megabytes(f.bytes)} of the ` +
+      `${megabytes(f.granted)} granted, and another worker would pass 90 %`,
   ),
   reloading: row<{ generation: number }>(
     'info',

@@ -5,6 +5,7 @@
 import type { ServeAddress } from './address.ts'
 import type { ErrorCode } from './errors.ts'
 import type { HookName } from './hooks.ts'
+import type { Inspected } from './inspection.ts'
 import type { Settings } from './settings.ts'
 import type { Thrown } from './hook-runner.ts'
 import type { Served } from './statistics.ts'
@@ -47,6 +48,7 @@ export type WorkerSettings = Pick<
   | 'limitRequestLine'
   | 'maxBody'
   | 'accessLog'
+  | 'forwardedAllowIps'
   | 'user'
   | 'group'
 >
@@ -67,7 +69,8 @@ export interface WorkerInit {
   readonly settings: WorkerSettings
   /** Names of settings somebody set on purpose: they win over what the application set in its code. */
   readonly explicit: readonly string[]
-  readonly accessLogFormat: 'text' | 'json'
+  /** `json`, or text with atoms. */
+  readonly accessLogFormat: string
   /** The settings file has hooks that the worker calls, or a preload() for the throw-away process. */
   readonly hooks?: WorkerHooksInit
   /** What preload() returned is to be read from PRELOAD_PIPE. */
@@ -138,7 +141,7 @@ export interface UncaughtFacts {
   readonly request?: Named
 }
 
-/** The file descriptor on which a worker's watchdog writes to the master: JSON, a line a message. */
+/** The file descriptor on which a worker's watchdog and the master write to each other: JSON, a line a message. */
 export const WATCHDOG_PIPE = 4
 
 /** A request as the scoreboard knows it; age in seconds. */
@@ -206,7 +209,7 @@ export interface LastCount {
   readonly served: Served
 }
 
-export type FromWatchdog = LastCount | Digest | PostMortem | Interruption
+export type FromWatchdog = LastCount | Digest | PostMortem | Interruption | Inspected
 
 /**
  * Handing over, worker to master to another worker. `gave` and `sent` follow the handle on the same wire: without the
@@ -229,6 +232,8 @@ export type ToWorker =
   | { type: 'sent'; seq: number }
   | { type: 'given'; seq: number; taken: boolean }
   | { type: 'share'; count: number }
+  /** The files of its logs were moved away: it is to open them anew. */
+  | { type: 'reopen' }
 
 export type ToMaster =
   | { type: 'listen'; seq: number; query: ListenQuery }
@@ -252,6 +257,9 @@ export type ToMaster =
   | ({ type: 'slow'; seconds: number; timeout: number } & Named)
   | ({ type: 'uncaught' } & UncaughtFacts)
   | { type: 'notice'; text: string }
+  /** Its access log can't be written, or could not: so many lines are lost. */
+  | { type: 'access-log-fails'; file: string; why: string }
+  | { type: 'access-log-lost'; file: string; lines: number }
   | ({ type: 'hook-failed'; hook: HookName | 'onShutdown'; omitted?: number } & Thrown)
   /** Comes by the watchdog's pipe. */
   | Interruption

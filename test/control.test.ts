@@ -233,6 +233,21 @@ describe.concurrent('the control socket', () => {
     expect(socketsOf(off)).toEqual([])
   })
 
+  test("that a killed server left behind is in nobody's way", async (t) => {
+    const env = place(t)
+    const killed = await start(t, env)
+    const second = await start(t, env)
+    expect(socketsOf(env)).toHaveLength(2)
+    for (const server of [killed, second]) {
+      server.signal('SIGKILL')
+      await server.exit()
+    }
+    expect(socketsOf(env), 'nobody was left to remove them').toHaveLength(2)
+    const server = await start(t, env)
+    expect((await statusOf(env)).pid).toBe(server.pid)
+    expect(socketsOf(env)).toHaveLength(1)
+  })
+
   test('moves over to the new master in an upgrade', async (t) => {
     const env = place(t)
     const server = await start(t, env)

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import ts from 'typescript'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { knownFlags } from '../src/argv.ts'
+import { commands as operatorCommands } from '../src/commands.ts'
 import { events } from '../src/events.ts'
 import { isSettingName, settingRow } from '../src/settings.ts'
 import {
@@ -106,6 +107,7 @@ describe('what pages name exists', () => {
       '--unhandled-rejections',
     ]
     const known = new Set([...knownFlags(), ...others, '--inspect', '--cpu-prof'])
+    for (const flag of operatorFlags()) known.add(flag)
     if (path === 'docs/benchmarks.md') for (const flag of benchmarkFlags()) known.add(flag)
     const code = [...codeIn(page(path).text), ...page(path).blocks.flatMap(({ lines }) => lines)]
     const flags = code.flatMap((text) => text.match(/(?<![\w-])--[a-z][\w-]*/g) ?? [])
@@ -114,7 +116,8 @@ describe('what pages name exists', () => {
     )
     expect(flags.filter((flag) => !known.has(flag) && !refused.includes(flag))).toEqual([])
     const commands = code.flatMap((text) => /\bsupervisor ([a-z]+)\b/.exec(text)?.[1] ?? [])
-    expect(commands.filter((word) => !['start', 'check', 'config'].includes(word))).toEqual([])
+    const all = ['start', 'check', 'config', ...Object.keys(operatorCommands)]
+    expect(commands.filter((word) => !all.includes(word))).toEqual([])
   })
 
   test('architecture.md begins with where everything is, and every file is there', () => {
@@ -138,13 +141,27 @@ describe('tables are those of the code', () => {
   })
 
   test('logs.md has every event, with its level', () => {
-    const rows = tableRows(page('docs/logs.md')).slice(1)
+    const three = tableRows(page('docs/logs.md')).filter((row) => row.length === 3)
+    const rows = three.slice(1) // the tables of the access log have two columns
     const shown = rows.map(([name = '', level = '']) => [codeIn(name)[0], level])
     expect(shown.sort()).toEqual(
       Object.entries(events)
         .map(([name, row]) => [name, row.level])
         .sort(),
     )
+  })
+
+  test('behaviours.md has 1 to 69, each with tests that are in the sources or a reason', () => {
+    const rows = tableRows(page('docs/behaviours.md')).slice(1)
+    expect(rows.map(([number]) => Number(number))).toEqual(
+      Array.from({ length: 69 }, (_, i) => i + 1),
+    )
+    for (const [number, , promise = ''] of rows) {
+      const named = testsNamedIn(promise)
+      if (named.length === 0) expect(promise, `${number}: a reason`).toMatch(/^Not ours\. .{20}/)
+      for (const { file, name } of named)
+        expect([file, name, titlesIn(file).includes(name)]).toEqual([file, name, true])
+    }
   })
 
   test('timeouts.md has the defaults', () => {
@@ -158,7 +175,27 @@ describe('tables are those of the code', () => {
   })
 })
 
+/** `test/a.test.ts`: `one name`, `another`; `test/b.test.ts`: `a third` */
+function testsNamedIn(cell: string): { file: string; name: string }[] {
+  const [first = '', ...others] = cell.split(/`(test\/[\w./-]+)`: /)
+  expect(first, 'a name needs its file').not.toContain('`')
+  return others.flatMap((file, at) =>
+    at % 2 === 0 ? codeIn(others[at + 1] ?? '').map((name) => ({ file, name })) : [],
+  )
+}
+
+/** Everything in quotes that could be the title of a test, as it is written there. */
+const titlesIn = (file: string): string[] =>
+  [
+    ...readFileSync(join(checkout, file), 'utf8').matchAll(/'([^'\n]+)'|"([^"\n]+)"|`([^`\n]+)`/g),
+  ].flatMap(([, ...found]) => found.filter((title) => title !== undefined))
+
 /** Of the scripts in bench/, from their calls of parseArgs. */
+const operatorFlags = (): string[] =>
+  [
+    ...readFileSync(join(checkout, 'src/client/main.ts'), 'utf8').matchAll(/(\w+): \{ type: '/g),
+  ].map(([, name]) => `--${name}`)
+
 const benchmarkFlags = (): string[] =>
   [
     'serve.ts',

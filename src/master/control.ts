@@ -10,7 +10,13 @@ import {
   type ControlAnswer,
   type ControlRequest,
 } from '../control-protocol.ts'
-import { LONGEST_PATH, besidePidfile, controlName, runtimeDirectory } from '../control-place.ts'
+import {
+  LONGEST_PATH,
+  besidePidfile,
+  controlName,
+  leftIn,
+  runtimeDirectory,
+} from '../control-place.ts'
 import { UserError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Settings } from '../settings.ts'
@@ -49,22 +55,17 @@ export class Control {
   async open(predecessor?: number): Promise<void> {
     const { controlSocket, pidfile } = this.#o.settings
     if (controlSocket === 'off') return
-    const isFree = async (path: string): Promise<boolean> =>
-      [undefined, predecessor].includes(await ownerOf(path))
-    if (controlSocket !== 'auto') {
-      if (await isFree(controlSocket)) return this.#listen(controlSocket, 'controlFailed')
-      const why = 'another server has it'
-      return this.#o.log.event('controlFailed', { path: controlSocket, why })
-    }
+    if (controlSocket !== 'auto')
+      return void (await this.#listen([controlSocket], predecessor, 'controlFailed'))
     const place = runtimeDirectory(this.#o.runtimeDir)
     const isOurs = this.#makePlace(place)
     const { hello, directory } = this.#o
-    let found = join(place, controlName(hello.name, directory))
-    if (!(await isFree(found))) found = join(place, controlName(hello.name, directory, process.pid))
-    if (!pidfile) return isOurs ? this.#listen(found, 'noControl') : undefined
-    const path = besidePidfile(pidfile)
-    this.#listen(path, 'noControl')
-    if (isOurs && this.#files.has(path)) this.#link(path, found)
+    const names = [undefined, process.pid].map((pid) => controlName(hello.name, directory, pid))
+    const usual = names.map((name) => join(place, name))
+    if (!pidfile)
+      return isOurs ? void (await this.#listen(usual, predecessor, 'noControl')) : undefined
+    const path = await this.#listen([besidePidfile(pidfile)], predecessor, 'noControl')
+    if (path !== undefined && isOurs) await this.#link(path, usual, predecessor)
   }
 
   /** Where it listens; undefined if it doesn't. */
@@ -81,33 +82,43 @@ export class Control {
     this.#files.clear()
   }
 
-  #listen(path: string, complaint: 'controlFailed' | 'noControl'): void {
+  /** At the first of `paths` that no other server has; answers which. */
+  async #listen(
+    paths: readonly string[],
+    predecessor: number | undefined,
+    complaint: 'controlFailed' | 'noControl',
+  ): Promise<string | undefined> {
     const { log } = this.#o
-    const draft = join(dirname(path), `.${process.pid}.ctl`)
-    const fail = (why: string): void => log.event(complaint, { path, why })
-    if (Math.max(Buffer.byteLength(path), Buffer.byteLength(draft)) > LONGEST_PATH)
-      return fail(`it is longer than ${LONGEST_PATH} bytes`)
-    this.#server.once('error', (error) => fail(error.message))
-    // the file has its rights from its first moment on
-    const umask = process.umask(OWN_ONLY | 0o100)
-    this.#server.listen(draft, () => log.event('controlling', { path }))
-    process.umask(umask)
-    if (!this.#server.listening) return
+    const [first = ''] = paths
+    const draft = join(dirname(first), `.${process.pid}.ctl`)
     try {
-      fs.renameSync(draft, path) // libuv removes the draft's name in the end, which is nobody's by then
-      this.#files.set(path, inodeOf(path)!)
+      const longest = Math.max(...[...paths, draft].map((path) => Buffer.byteLength(path)))
+      if (longest > LONGEST_PATH) throw new Error(`it is longer than ${LONGEST_PATH} bytes`)
+      await listen(this.#server, draft)
+      const path = await claim(paths, predecessor, (to) => fs.linkSync(draft, to))
+      if (path !== undefined) this.#files.set(path, inodeOf(path)!)
+      fs.rmSync(draft, { force: true })
+      if (path === undefined) throw new Error('another server has it')
+      log.event('controlling', { path })
+      return path
     } catch (error) {
+      // EACCES, EROFS, ENOENT, ENOSPC, EPERM (a file system without links), EISDIR
+      log.event(complaint, { path: first, why: (error as Error).message })
       this.#server.close()
-      fail((error as Error).message) // EISDIR, EACCES, EPERM: something else has its place
+      return undefined
     }
   }
 
   /** So that a command finds it that knows the directory alone. */
-  #link(path: string, from: string): void {
+  async #link(
+    path: string,
+    from: readonly string[],
+    predecessor: number | undefined,
+  ): Promise<void> {
     try {
-      fs.rmSync(from, { force: true })
-      fs.symlinkSync(fs.realpathSync(path), from)
-      this.#files.set(from, inodeOf(from)!)
+      const link = (at: string): void => fs.symlinkSync(fs.realpathSync(path), at)
+      const made = await claim(from, predecessor, link)
+      if (made !== undefined) this.#files.set(made, inodeOf(made)!)
     } catch (error) {
       // EACCES, EROFS, ENOSPC: then it is found by --socket or --pid only
       if ((error as NodeJS.ErrnoException).code === undefined) throw error
@@ -119,7 +130,10 @@ export class Control {
     try {
       if (!fs.existsSync(place)) fs.mkdirSync(place, { mode: 0o700 }) // `recursive` may never end where nothing can be made, as in /proc
       const { uid, mode } = fs.lstatSync(place)
-      if (uid === process.getuid?.() && (mode & OWN_ONLY) === 0) return true
+      if (uid === process.getuid?.() && (mode & OWN_ONLY) === 0) {
+        for (const file of leftIn(place)) fs.rmSync(file, { force: true })
+        return true
+      }
       this.#o.log.event('noControl', { path: place, why: 'others can write there' })
     } catch (error) {
       // EACCES, EROFS, ENOENT: a container without a place to write
@@ -190,9 +204,46 @@ const failure = (id: number, error: Error): ControlAnswer => ({
   error: { code: error instanceof UserError ? error.code : 'FAILED', message: error.message },
 })
 
+/** The file has its rights from its first moment on. */
+function listen(server: net.Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    const umask = process.umask(OWN_ONLY | 0o100)
+    try {
+      server.listen(path, resolve)
+    } finally {
+      process.umask(umask)
+    }
+  })
+}
+
+/** Takes the first of `paths` that is free, left behind, or the predecessor's; `make` fails if it is there. */
+async function claim(
+  paths: readonly string[],
+  predecessor: number | undefined,
+  make: (path: string) => void,
+): Promise<string | undefined> {
+  for (const path of paths) {
+    if (tryTo(make, path)) return path
+    if (![undefined, predecessor].includes(await ownerOf(path))) continue
+    fs.rmSync(path, { force: true })
+    if (tryTo(make, path)) return path
+  }
+  return undefined
+}
+
+function tryTo(make: (path: string) => void, path: string): boolean {
+  try {
+    make(path)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw error
+  }
+}
+
 /** The pid of the server that answers there; undefined if none does. */
 function ownerOf(path: string): Promise<number | undefined> {
-  if (!fs.existsSync(path)) return Promise.resolve(undefined)
   return new Promise((resolve) => {
     const socket = net.connect(path).setTimeout(GREETING_MS).setEncoding('utf8')
     let heard = ''

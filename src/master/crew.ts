@@ -4,9 +4,10 @@ import type { Log } from '../log.ts'
 import { payload, type DrainMode } from '../protocol.ts'
 import type { Settings } from '../settings.ts'
 import { Handover } from './handover.ts'
-import { UserError } from '../errors.ts'
+import type { UserError } from '../errors.ts'
 import type { MasterOptions, Recycled } from './inputs.ts'
-import { isBooting, isServing } from './lifecycle.ts'
+import { isBooting, isServing, isWatched, standsBy } from './lifecycle.ts'
+import type { Passage } from './passage.ts'
 import type { WorkerView } from './plan.ts'
 import type { Roll } from './roll.ts'
 import { Recycling, type RecycleSettings } from './recycling.ts'
@@ -34,6 +35,7 @@ const FIRST_DIGEST_MS = 1_000
 /** A request past its own deadline is answered by its worker: only after this is that worker at fault, ms. */
 const OVERTIME_MS = 2_000
 
+type Options = Pick<MasterOptions, 'log' | 'hooks' | 'passage' | 'onModules'>
 type Times = RecycleSettings &
   Pick<
     Settings,
@@ -65,17 +67,19 @@ export class Crew {
   readonly #handover: Handover
   readonly #recycling: Recycling
   readonly traffic = new Traffic()
+  readonly #passage: Passage
   /** How many had to be killed although they had been told to leave, since the stop began. */
   killed = 0
 
   constructor(
-    { log, hooks, onModules }: Pick<MasterOptions, 'log' | 'hooks' | 'onModules'>,
+    { log, hooks, passage, onModules }: Options,
     roll: Pick<Roll, 'oldest'>,
     events: Pick<WorkerEvents, 'message' | 'exit'>,
   ) {
     this.#log = log
     this.#hooks = hooks
-    this.#handover = new Handover(log, roll, () => this.ready)
+    this.#passage = passage
+    this.#handover = new Handover(log, roll, () => this.ready, passage)
     this.#recycling = new Recycling(log)
     const digest: WorkerEvents['digest'] = ({ id, facts, routes }, said) => {
       this.traffic.hear(id, routes, said.served, performance.now())
@@ -98,6 +102,11 @@ export class Crew {
 
   get ready(): WorkerHandle[] {
     return [...this.#workers].filter((w) => w.state === 'ready')
+  }
+
+  /** Booted or not. */
+  get standbys(): WorkerHandle[] {
+    return [...this.#workers].filter((w) => standsBy(w.state))
   }
 
   get serving(): WorkerHandle[] {
@@ -134,18 +143,7 @@ export class Crew {
 
   /** Somebody wants the worker in `slot`, or all of them, replaced; the plan does it. */
   recycle(slot: number | undefined): Recycled | UserError {
-    const meant = this.ready.filter((worker) => slot === undefined || worker.slot === slot)
-    if (slot !== undefined && meant.length === 0) {
-      const slots = this.ready.map((worker) => worker.slot).sort((a, b) => a - b)
-      const there = slots.length > 0 ? `there are ${slots.join(', ')}` : 'none is ready'
-      return new UserError('BAD_COMMAND', `no worker is ready in slot ${slot}; ${there}`)
-    }
-    for (const worker of meant) {
-      if (worker.reason !== undefined) continue
-      worker.reason = 'asked'
-      this.#log.event('recycling', { ...worker.facts, reason: 'asked' })
-    }
-    return { workers: meant.map(({ pid }) => pid) }
+    return this.#recycling.ask(this.ready, slot)
   }
 
   /** It has booted, and waits outside the pool. */
@@ -193,7 +191,7 @@ export class Crew {
         mode,
         idleSeconds: times.drainIdle,
         upgradedSeconds: times.drainUpgraded,
-        handover: reason !== 'stop' && reason !== 'upgrade', // nobody here stays to take anything
+        handover: reason === 'upgrade' ? this.#passage.successor !== undefined : reason !== 'stop',
       })
   }
 
@@ -238,6 +236,12 @@ export class Crew {
       upgradedSeconds: 0,
       handover: false,
     })
+  }
+
+  /** The files of the logs were moved away: everybody opens their own anew. */
+  reopenLogs(): void {
+    this.#log.reopen()
+    for (const worker of this.#workers) worker.tell({ type: 'reopen' })
   }
 
   hurryAll(): void {
@@ -331,7 +335,7 @@ export class Crew {
         w.deadline,
         silentAt(w, times),
         isBooting(w.state) ? w.warnAt : Infinity,
-        w.state === 'ready' && !w.watchdog.heardAt ? performance.now() + FIRST_DIGEST_MS : Infinity,
+        isWatched(w.state) && !w.watchdog.heardAt ? performance.now() + FIRST_DIGEST_MS : Infinity,
       ),
     )
     return Math.min(this.#recycling.nextDue(this.ready, times), ...due)

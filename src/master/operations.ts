@@ -14,8 +14,8 @@ import type { Order } from './signals.ts'
 import type { Identity, StatusParts } from './status.ts'
 import type { Succession } from './succession.ts'
 
-/** Loading it all at once would take time from the first worker's boot, ms. */
-const OPEN_MS = 150
+/** A start that takes so long is worth a look; before, loading all this would take time from the first worker's boot, ms. */
+const OPEN_MS = 1_000
 
 export interface OperationsParts
   extends Pick<StatusParts, 'master'>, Pick<CommandParts, 'order' | 'demand'> {

@@ -4,7 +4,7 @@
 import cluster, { type Worker } from 'node:cluster'
 import { ChildProcess } from 'node:child_process'
 import { createRequire } from 'node:module'
-import type { Duplex, Readable } from 'node:stream'
+import type { Duplex } from 'node:stream'
 import { pathToFileURL } from 'node:url'
 import type { ErrorCode, UserError } from '../errors.ts'
 import { importsDone, loadHooks, workerEntry } from '../paths.ts'
@@ -122,7 +122,7 @@ export class WorkerHandle {
     this.id = this.#worker.id
     this.pid = child.pid ?? 0
     this.lastWords = new LastWords(options.quiet)
-    this.watchdog = new WatchdogPipe(child.stdio[WATCHDOG_PIPE] as Readable, (said) =>
+    this.watchdog = new WatchdogPipe((child.stdio as unknown[])[WATCHDOG_PIPE] as Duplex, (said) =>
       said.type === 'interrupted' ? events.message(this, said) : events.digest(this, said),
     )
     this.preloadPipe = (child.stdio as unknown[])[PRELOAD_PIPE] as Duplex | undefined

@@ -11,6 +11,7 @@ import {
   type WorkerInit,
 } from '../protocol.ts'
 import { Scoreboard } from '../scoreboard.ts'
+import { accessLog } from './access-log.ts'
 import { watchApp, type AppWatch } from './app-loader.ts'
 import { followRequests } from './abort-fetch.ts'
 import { Channel } from './channel.ts'
@@ -69,35 +70,27 @@ function serve(
     channel.tell({ type: 'hook-failed', hook: 'onShutdown', ...thrown }),
   )
   const drain = new Drain({ servers, requests, channel, handover, hooks, shutdown })
+  const log = accessLog(init, { channel, standing, requests, drain, env: process.env })
   channel.onMessage = (message, handle) => {
     if (message.type === 'drain') drain.start(message)
     else if (message.type === 'promote') promote(message, standing, readiness)
+    else if (message.type === 'reopen') log?.reopen()
     else handover.hear(message, handle)
   }
   drain.watchMaster()
   drain.catchSignals(init.settings)
   const uncaught = new Uncaught(channel, requests)
   const interrupts = new Interrupts(init.settings, channel)
-  const readiness = new Readiness(init, channel, standing, () => {
-    handover.changed()
-    watch(memory, init, interrupts, channel)
-    if (init.settings.crash === 'drain') uncaught.watch()
-    setImmediate(() => hooks.postWorkerInit?.())
+  const readiness = new Readiness(init, channel, standing, {
+    booted: () => watch(memory, init, interrupts, channel),
+    ready() {
+      handover.changed()
+      if (init.settings.crash === 'drain') uncaught.watch()
+      setImmediate(() => hooks.postWorkerInit?.())
+    },
   })
-  requests.hook(
-    requestHooks(init, {
-      channel,
-      servers,
-      requests,
-      drain,
-      handover,
-      readiness,
-      shutdown,
-      ...memory,
-      hooks,
-      standing,
-    }),
-  )
+  const own = { channel, servers, requests, drain, handover, readiness, shutdown, ...memory }
+  requests.hook(requestHooks(init, { ...own, hooks, standing, log }))
   forgiveOwnAborts()
   if (requestContext && abortFetch) followRequests()
   if (init.sockets === 'owned') ownSockets(init, { channel, requests })
@@ -117,7 +110,7 @@ function promote(
   readiness.promoted()
 }
 
-/** Not before the worker is ready: a boot has its own limit, and the thread would slow it down. */
+/** Not before the worker has booted: a boot has its own limit, and the thread would slow it down. */
 function watch(
   { board, statistics }: Pick<Parts, 'board' | 'statistics'>,
   { settings }: WorkerInit,
