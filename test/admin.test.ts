@@ -250,5 +250,11 @@ describe.concurrent('the address', () => {
     second.expectLog(/There is no admin address unix:/)
     await second.log(/There is no admin address unix:.*another server has it/)
     expect((await statusOf(admin)).pid).toBe(server.pid)
+    const nowhere = await startServer(t, 'hello-export.js', '--admin', 'unix:/nowhere/admin.sock')
+    nowhere.expectLog(/There is no admin address unix:/)
+    await nowhere.log(
+      /There is no admin address unix:\/nowhere\/admin\.sock \(--admin\): .*(ENOENT|EACCES)/,
+    )
+    expect((await nowhere.get('/')).text, 'it serves all the same').toBe('hello')
   })
 })

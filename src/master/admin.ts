@@ -13,7 +13,7 @@ import type { Settings } from '../settings.ts'
 import { isAuthorized, refusalOf, type Access, type Door } from './admin-access.ts'
 import { carryOut, problem, type Reply } from './admin-commands.ts'
 import { pageFile } from './admin-page.ts'
-import { isServed, listenAt } from './admin-socket.ts'
+import { isServed, listenAt } from './admin-listen.ts'
 import { AdminStream } from './admin-stream.ts'
 import type { Answering } from './commands.ts'
 import { unreadiness } from './health.ts'
@@ -112,6 +112,7 @@ export class Admin {
         throw new Error('another server has it')
       await listenAt(this.#server, address, sockets)
     } catch (error) {
+      this.#server.close() // its file could not be renamed
       const why = (error as Error).message // EACCES, ENOENT, EROFS, EADDRINUSE
       return log.event('adminFailed', { url: formatUrl(address), why })
     }
