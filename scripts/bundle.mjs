@@ -1,9 +1,10 @@
 // Puts what starts a master, a worker and its watchdog into one CommonJS file each: forty ES modules, read one by one, were a
 // third of the time to the first answer. Run by `npm run build`, after tsc; what is rarely needed stays outside.
-import { chmodSync, rmSync } from 'node:fs'
+import { chmodSync, cpSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
+const source = (path) => fileURLToPath(new URL(`../src/${path}`, import.meta.url))
 const dist = (path) => fileURLToPath(new URL(`../dist/${path}`, import.meta.url))
 
 await build({
@@ -27,3 +28,5 @@ await build({
 // its twin would start as well, only slower
 for (const file of ['cli.js', 'cli.d.ts']) rmSync(dist(file))
 chmodSync(dist('cli.cjs'), 0o755)
+// the page of the admin address is what browsers load, as it is
+cpSync(source('master/page'), dist('master/page'), { recursive: true })

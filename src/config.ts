@@ -2,6 +2,7 @@
 // the CLI; the only reader of process.env there. Every problem is collected, and all are reported together.
 import { isAbsolute, resolve } from 'node:path'
 import { fs } from './builtin.ts'
+import { adminFault } from './admin-address.ts'
 import { type ParsedArgs, parseWords } from './argv.ts'
 import { badSetting, ConfigErrors, UserError } from './errors.ts'
 import { findHooks, type FoundHooks, type Hooks, isHookName, OPTIONS } from './hooks.ts'
@@ -132,8 +133,11 @@ export const loadConfig = async (request: LoadConfigOptions = {}): Promise<Confi
   const found = findHooks([inCode, { values: file.values, source: file.name }], problems)
   const preloadSource = typeof file.values.preload === 'function' ? file.name : undefined
   if (problems.length > 0) throw new ConfigErrors(problems)
+  const merged = merge(layers)
+  const fault = adminFault(merged.settings)
+  if (fault) throw new ConfigErrors([fault])
   return Object.freeze({
-    ...merge(layers),
+    ...merged,
     ...found,
     notes: Object.freeze([...words.notes, ...more.notes, ...file.notes]),
     ...(file.path && { file: file.path }),

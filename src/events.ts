@@ -284,6 +284,11 @@ export const events = {
     'warning',
     (f) => `There is no control socket at ${f.path} (--control-socket): ${f.why}`,
   ),
+  adminListening: row<{ url: string }>('info', (f) => `Admin address: ${f.url}`),
+  adminFailed: row<{ url: string; why: string }>(
+    'error',
+    (f) => `There is no admin address ${f.url} (--admin): ${f.why}`,
+  ),
   controlling: row<{ path: string }>('debug', (f) => `Control socket at ${f.path}`),
   handlingSignal: row<{ signal: string }>('info', (f) => `Handling signal: ${f.signal}`),
   workersChanged: row<{ from: number; to: number } & (Scaling | { reason?: undefined })>(

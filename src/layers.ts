@@ -130,7 +130,8 @@ const wrongValue = (
   value: unknown,
   issue: v.BaseIssue<unknown>,
 ): UserError => {
-  const { wanted, many, explain } = settingRow(name)
+  const { wanted, many, explain, secret } = settingRow(name)
+  if (secret) return badSetting(where, '***', wanted)
   if (explain) {
     const inside = explain(issue)
     return badSetting(`${where}${inside.place}`, inside.value, inside.wanted)

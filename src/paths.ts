@@ -14,4 +14,6 @@ export const importsDone = here('./worker/imports-done.js')
 /** The `--import` before that one, for workers with hooks. */
 export const loadHooks = here('./worker/load-hooks.js')
 export const watchdogEntry = here('./watchdog.cjs')
+/** Of the admin address: see scripts/bundle.mjs. */
+export const pageDirectory = here('./master/page/')
 export const packageJson = here('../package.json')

@@ -1,6 +1,7 @@
 // Every setting, once: kind, default, flags, variables and help. A leaf, and the only list: types, flags, environment,
 // `--help`, `supervisor config`, the JSON Schema and docs/settings.md all come from it.
 import type { InferInput, InferOutput } from 'valibot'
+import { adminAddress, secret } from './admin-address.ts'
 import * as kinds from './kinds.ts'
 import * as logKinds from './log-kinds.ts'
 import { memoryLimit } from './memory-limit.ts'
@@ -29,6 +30,8 @@ export interface Setting extends Omit<Kind<never, unknown>, 'schema'> {
   readonly flags?: readonly string[]
   /** The value that --no-NAME stands for, if not that of a flag without one. */
   readonly without?: string
+  /** Never shown, neither by `supervisor config` nor in an error; workers do not inherit its variable. */
+  readonly secret?: true
   /** Variables beside SUPERVISOR_NAME, the first one set wins. */
   readonly env?: readonly string[]
 }
@@ -417,6 +420,26 @@ export const settings = {
     without: 'off',
     group: 'Process',
     help: 'The unix socket by which "supervisor status" and its like reach the server: a path, or "off". "auto" puts it next to the pidfile, or into XDG_RUNTIME_DIR, or else into a directory of its own for temporary files; where that cannot be, there is none.',
+  },
+  admin: {
+    ...adminAddress(),
+    default: '',
+    without: '',
+    group: 'Process',
+    help: 'Where the master answers for itself: health checks (/livez, /readyz) and a page about the server, such as 127.0.0.1:9100 or unix:/run/app-admin.sock. Whatever others can reach needs an admin token. Unset, there is none. Read at the start only.',
+  },
+  adminToken: {
+    ...secret(),
+    default: '',
+    secret: true,
+    group: 'Process',
+    help: 'What a client of the admin address must know to change something, and beyond loopback to see more than health: Authorization: Bearer TOKEN. Set the variable or the key of the settings file: everybody on the machine can read a command line.',
+  },
+  minReady: {
+    ...kinds.count(),
+    default: 1,
+    group: 'Process',
+    help: 'With fewer workers that are ready and not blocked, /readyz of the admin address answers 503.',
   },
   name: {
     ...kinds.text('name'),

@@ -3,10 +3,10 @@
 import { resolveWorkers, workerBounds } from './cgroup.ts'
 import type { Config } from './config.ts'
 import { type HookName, hookPlaces } from './hooks.ts'
-import { type SettingName, settingNames } from './settings.ts'
+import { type SettingName, settingNames, settingRow } from './settings.ts'
 import type { WorkerCount } from './worker-count.ts'
 
-/** An aligned table; secrets (the values of `env`) are shown as ***. */
+/** An aligned table; secrets (tokens, the values of `env`) are shown as ***. */
 export const configTable = (config: Config): string => {
   const rows = [
     ...settingNames.map((name) => [name, valueText(name, config), config.sources[name]] as const),
@@ -44,6 +44,7 @@ const hooksOf = ({ hookSources }: Config): [HookName, string][] =>
 const shown = (name: SettingName, { settings }: Config): unknown => {
   if (name === 'env')
     return Object.fromEntries(Object.keys(settings.env).map((key) => [key, '***']))
+  if (settingRow(name).secret) return settings[name] && '***'
   if (name === 'umask') return settings.umask?.toString(8).padStart(4, '0')
   return settings[name]
 }

@@ -4,10 +4,12 @@
 import { environment, type StartRequest } from '../config.ts'
 import type { Log } from '../log.ts'
 import type { Settings } from '../settings.ts'
+import type { Admin, AdminParts } from './admin.ts'
 import type { CommandParts } from './commands.ts'
 import type { Control } from './control.ts'
 import { Ledger } from './ledger.ts'
 import type { Master } from './master.ts'
+import type { Sockets } from './sockets.ts'
 import type { Order } from './signals.ts'
 import type { Identity, StatusParts } from './status.ts'
 import type { Succession } from './succession.ts'
@@ -16,8 +18,9 @@ import type { Succession } from './succession.ts'
 const OPEN_MS = 1_000
 
 export interface OperationsParts
-  extends Pick<StatusParts, 'master' | 'sockets'>, Pick<CommandParts, 'order' | 'demand'> {
+  extends Pick<StatusParts, 'master'>, Pick<CommandParts, 'order' | 'demand'> {
   readonly log: Log
+  readonly sockets: Sockets
   readonly identity: Identity
   readonly settings: Pick<Settings, 'controlSocket' | 'pidfile'>
   readonly runtimeDir: string | undefined
@@ -27,6 +30,7 @@ export class Operations {
   readonly ledger = new Ledger()
   #state: 'closed' | 'opening' | 'open' | 'over' = 'closed'
   #control: Control | undefined
+  #admin: Admin | undefined
   #timer: NodeJS.Timeout | undefined
 
   /** From here on every event of `log` is known. */
@@ -51,26 +55,35 @@ export class Operations {
     ])
     if (this.#state !== 'opening') return
     const { identity, ...others } = parts
-    const commandParts = {
-      ...others,
-      ledger: this.ledger,
-      status: new Status({ ...parts, ledger: this.ledger }),
-    }
+    const { ledger } = this
+    const status = new Status({ ...parts, ledger })
+    const commandParts = { ...others, ledger, status }
+    const run: AdminParts['run'] = (request, how) => runCommand(commandParts, request, how)
     this.#control = new Control({
       ...others,
       hello: identity,
       directory: identity.directory,
-      run: (request, how) => runCommand(commandParts, request, how),
+      run,
     })
     this.#state = 'open'
-    await this.#control.open(predecessor)
+    const admin = this.#openAdmin({ ...others, ledger, status, run }, predecessor)
+    await Promise.all([this.#control.open(predecessor), admin])
+  }
+
+  async #openAdmin(parts: AdminParts, predecessor?: number): Promise<void> {
+    if (parts.master.state.config.settings.admin === '') return
+    const { makeAdmin } = await import('./admin.ts')
+    if (this.#state !== 'open') return
+    this.#admin = makeAdmin(parts)
+    await this.#admin?.open(predecessor)
   }
 
   /** Who asks has the last answers; files go. */
-  close(): void {
+  async close(): Promise<void> {
     clearTimeout(this.#timer)
     this.#state = 'over'
     this.#control?.close()
+    await this.#admin?.close()
   }
 }
 

@@ -37,6 +37,8 @@ const createServerHandle = (net as unknown as { _createServerHandle?: CreateServ
 const EADDRINUSE = -98
 const ECANCELED = -125
 const EBADF = -9
+/** In place of the index of an application's server: the master answers there itself. It goes to a new master like the others. */
+const MASTERS_OWN = -1
 
 /** Whether this Node lets the master own sockets: binds a free port and reads it back. */
 export function canOwnSockets(): boolean {
@@ -87,8 +89,32 @@ export class Sockets {
 
   /** Of the TCP sockets. */
   get descriptors(): number[] {
-    const tcp = [...this.#sockets.values()].filter(({ query }) => !isUnix(query))
+    const tcp = [...this.#sockets.values()].filter(({ query }) => !isUnix(query) && !isOwn(query))
     return tcp.flatMap(({ handle: { fd } }) => (fd < 0 ? [] : fd))
+  }
+
+  /**
+   * A TCP socket for the master itself, bound now or by an old master; open until leaveToHeir() or closeOwn(). Those that were
+   * asked for before, with another address, are closed. Undefined where Node does not let the master own sockets. Throws
+   * ADDRESS_IN_USE or CANNOT_LISTEN.
+   */
+  takeOwn(address: string, port: number): Handle | undefined {
+    if (typeof createServerHandle !== 'function') return undefined
+    const addressType = address.includes(':') ? 6 : 4
+    const query = { address, port, addressType, fd: null, flags: 0, index: MASTERS_OWN }
+    const known = this.#sockets.get(keyOf(query))
+    this.closeOwn(known)
+    if (known) return known.handle
+    const handle = bind(query)
+    if (typeof handle === 'number') throw bindError(query, handle)
+    this.#sockets.set(keyOf(query), { query, handle, users: new Set(), isInherited: false })
+    return handle
+  }
+
+  /** All that takeOwn() gave, but `kept`. */
+  closeOwn(kept?: Socket): void {
+    for (const socket of this.#sockets.values())
+      if (isOwn(socket.query) && socket !== kept) this.#close(socket)
   }
 
   /** The worker asked for a socket, and gets it or an errno. */
@@ -147,7 +173,8 @@ export class Sockets {
 
   /** After a reload: addresses no worker listens on any more. */
   closeUnused(): void {
-    for (const socket of this.#sockets.values()) if (socket.users.size === 0) this.#close(socket)
+    for (const socket of this.#sockets.values())
+      if (socket.users.size === 0 && !isOwn(socket.query)) this.#close(socket)
   }
 
   /** After closeAll(): another master begins. */
@@ -155,10 +182,10 @@ export class Sockets {
     if (this.#state === 'closed') this.#state = 'owner'
   }
 
-  /** For good: nobody gets a socket any more. */
+  /** For good: no worker gets a socket any more. */
   closeAll(): void {
     if (this.#state === 'succeeded') return
-    for (const socket of this.#sockets.values()) this.#close(socket)
+    for (const socket of this.#sockets.values()) if (!isOwn(socket.query)) this.#close(socket)
     this.#state = 'closed'
   }
 
@@ -187,6 +214,8 @@ function bind(q: ListenQuery): Handle | number {
   handle.close()
   return errno || EADDRINUSE
 }
+
+const isOwn = ({ index }: ListenQuery): boolean => index === MASTERS_OWN
 
 /** Not an abstract one, whose name begins with a zero byte. */
 const isFile = (q: ListenQuery): boolean => isUnix(q) && !q.address!.startsWith('\0')
@@ -225,7 +254,7 @@ export function bindError(query: ListenQuery, errno: number): UserError {
   if (name === 'EADDRINUSE')
     return new UserError(
       'ADDRESS_IN_USE',
-      `Connection in use: cannot listen on ${where}: another process has it (EADDRINUSE); stop that process, or pass another --bind`,
+      `Connection in use: cannot listen on ${where}: another process has it (EADDRINUSE); stop that process, or pass another ${isOwn(query) ? '--admin' : '--bind'}`,
     )
   const hint =
     name === 'EACCES'

@@ -20,7 +20,8 @@ import { Passage } from './passage.ts'
 import { keepPreloaded } from './preloaded.ts'
 import { running, type Ran } from './running.ts'
 import { listenToSignals, type Order } from './signals.ts'
-import { Sockets, canOwnSockets } from './sockets.ts'
+import { openSockets } from './admin-socket.ts'
+import { canOwnSockets, type Sockets } from './sockets.ts'
 import { mendRoundRobin } from './stock-cluster.ts'
 import { Succession } from './succession.ts'
 import { appName, type Birth } from './worker-init.ts'
@@ -69,8 +70,7 @@ export async function startMaster(
   const sockets = chooseSockets(config, log)
   if (sockets === 'cluster' && config.settings.standby > 0) log.event('noStandby', {})
   const birth = { request, name, sockets } satisfies Omit<Birth, 'config'>
-  const own = new Sockets()
-  heir?.inherit(own)
+  const own = openSockets(config, heir, pidfile)
   return run(request, birth, {
     server: { name, pid: process.pid },
     log,
@@ -191,7 +191,7 @@ async function takeCharge(
 /** Everything is gone; answers the exit status. */
 async function lastWords(
   { config }: StartRequest,
-  { server, log, operations, hooks, pidfile, heir }: Parts,
+  { server, log, operations, hooks, pidfile, sockets, heir }: Parts,
   end: { failure: UserError | undefined; killed: number; upgraded: boolean },
 ): Promise<number> {
   const { failure, killed, upgraded } = end
@@ -202,7 +202,8 @@ async function lastWords(
   else if (failure) log.event('startFailed', { error: failure.message, exit })
   const facts = { ...server, exit, killed, error: failure?.message, upgraded }
   await hooks.settle('onExit', facts, ON_EXIT_SECONDS)
-  operations.close()
+  await operations.close()
+  sockets.closeOwn()
   await log.close()
   return exit
 }

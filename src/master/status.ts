@@ -92,8 +92,8 @@ export class Status {
 
   #worker(worker: WorkerHandle, { traffic }: Crew, now: number): WorkerStatus {
     const { id, slot, pid, generation, watchdog } = worker
-    const { digest, heardAt } = watchdog
-    const silence = heardAt === undefined ? null : (now - heardAt) / 1000
+    const { digest } = watchdog
+    const silence = silenceOf(worker, now)
     const { p50, p99, perSecond } = traffic.rates(now, id)
     const { restarts, reason, at, story } = this.#parts.ledger.slot(slot)
     return {
@@ -122,6 +122,15 @@ export class Status {
     }
   }
 
+  /** Of the workers that are ready: how many there are, and how many of them are blocked. */
+  serving(): { ready: number; blocked: number } {
+    const now = performance.now()
+    const { ready } = this.#parts.master.state.crew
+    const isBlocked = (worker: WorkerHandle): boolean =>
+      workerState(worker, silenceOf(worker, now)) === 'blocked'
+    return { ready: ready.length, blocked: ready.filter(isBlocked).length }
+  }
+
   requests(): RequestList {
     const { crew } = this.#parts.master.state
     const now = performance.now()
@@ -133,6 +142,9 @@ export class Status {
     }
   }
 }
+
+const silenceOf = ({ watchdog: { heardAt } }: WorkerHandle, now: number): number | null =>
+  heardAt === undefined ? null : (now - heardAt) / 1000
 
 const stateOf = ({ step, isReloading }: Pick<MasterState, 'step' | 'isReloading'>): ServerState =>
   step === 'starting'

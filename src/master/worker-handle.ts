@@ -10,6 +10,7 @@ import type { ErrorCode, UserError } from '../errors.ts'
 import { importsDone, loadHooks, workerEntry } from '../paths.ts'
 import type { Facts } from '../events.ts'
 import { PRELOAD_PIPE } from '../preload-pipe.ts'
+import { settingNames, settingRow, variablesOf } from '../settings.ts'
 import {
   INIT_VARIABLE,
   SLOT_VARIABLE,
@@ -225,12 +226,21 @@ function fork({ init, preloaded, cwd, appArgs, nodeArgs, env }: SpawnOptions): W
   })
   return inOwnGroup(() =>
     cluster.fork({
+      ...secretless,
       ...env,
       [SLOT_VARIABLE]: String(init.slot),
       [INIT_VARIABLE]: JSON.stringify(init),
     }),
   )
 }
+
+/** What is undefined here is not inherited: the application, and whoever gets it to show its environment, has no use for it. */
+const secretless = Object.fromEntries(
+  settingNames
+    .filter((name) => settingRow(name).secret)
+    .flatMap(variablesOf)
+    .map((variable) => [variable, undefined]),
+)
 
 /**
  * cluster.fork() has no `detached`, so it is added on the way: a worker leads a process group of its own. Then a terminal's

@@ -10,7 +10,7 @@ import { tempDir, type Teardown } from './temp.ts'
 import { Terminal, type Numbers } from './terminal.ts'
 
 /** The ports that pages use; each becomes a free one. */
-const PORTS = ['8000', '8080', '1233']
+const PORTS = ['8000', '8080', '1233', '9100']
 /** Below those that systems give out for port 0, so that no other test gets one of ours. */
 const [FIRST_PORT, LAST_PORT] = [20_000, 30_000]
 
