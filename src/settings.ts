@@ -43,6 +43,9 @@ const logLevel = kinds.oneOf(['debug', 'info', 'warning', 'error', 'critical'], 
   fatal: 'critical',
 })
 
+/** Or nothing. */
+const HOST_AND_PORT = /^$|^(\[[\da-fA-F:.]+\]|[^\s:/[\]]+):\d{1,5}$/
+
 export const settings = {
   bind: {
     ...kinds.addresses(),
@@ -451,6 +454,28 @@ export const settings = {
     group: 'Logging',
     flags: ['--access-logfile'],
     help: 'The file that a line for each request is appended to; "-" is standard output. When unset, requests are not logged.',
+  },
+  statsdHost: {
+    ...kinds.text('host:port', 'HOST:PORT, such as localhost:8125 or [::1]:8125', HOST_AND_PORT),
+    default: '',
+    group: 'Logging',
+    help: 'The StatsD server that is told once a second what happens, by UDP. When unset, none is.',
+  },
+  statsdPrefix: {
+    ...kinds.text('prefix', 'a text without spaces, ":", "|" and "@"', /^[^\s:|@]*$/),
+    default: 'nodicorn',
+    group: 'Logging',
+    help: 'What the names of metrics begin with for StatsD, as in "nodicorn.requests". With "gunicorn" they are those of Gunicorn.',
+  },
+  dogstatsdTags: {
+    ...kinds.text(
+      'tags',
+      'tags with commas between them, such as "env:prod,team:web"',
+      /^[^\s|#]*$/,
+    ),
+    default: '',
+    group: 'Logging',
+    help: 'Tags for every metric that StatsD is told, as DogStatsD understands them: "env:prod,team:web".',
   },
 
   reload: {

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import ts from 'typescript'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { knownFlags } from '../src/argv.ts'
+import { commands, isCommandName } from '../src/commands.ts'
 import { events } from '../src/events.ts'
 import { isSettingName, settingRow } from '../src/settings.ts'
 import {
@@ -105,6 +106,10 @@ describe('what pages name exists', () => {
       '--max-old-space-size',
       '--unhandled-rejections',
     ]
+    const ofCommands = Object.values(commands).flatMap((row) =>
+      'usage' in row ? (row.usage.match(/--[a-z]+/g) ?? []) : [],
+    )
+    for (const flag of [...ofCommands, '--socket', '--last']) others.push(flag)
     const known = new Set([...knownFlags(), ...others, '--inspect', '--cpu-prof'])
     if (path === 'docs/benchmarks.md') for (const flag of benchmarkFlags()) known.add(flag)
     const code = [...codeIn(page(path).text), ...page(path).blocks.flatMap(({ lines }) => lines)]
@@ -113,8 +118,10 @@ describe('what pages name exists', () => {
       lines.flatMap((line) => /^supervisor: (--\S+) is not a known flag/.exec(line)?.[1] ?? []),
     )
     expect(flags.filter((flag) => !known.has(flag) && !refused.includes(flag))).toEqual([])
-    const commands = code.flatMap((text) => /\bsupervisor ([a-z]+)\b/.exec(text)?.[1] ?? [])
-    expect(commands.filter((word) => !['start', 'check', 'config'].includes(word))).toEqual([])
+    const words = code.flatMap((text) => /\bsupervisor ([a-z]+)\b/.exec(text)?.[1] ?? [])
+    const isKnown = (word: string): boolean =>
+      isCommandName(word) || ['start', 'check', 'config'].includes(word)
+    expect(words.filter((word) => !isKnown(word))).toEqual([])
   })
 
   test('architecture.md begins with where everything is, and every file is there', () => {

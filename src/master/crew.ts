@@ -3,6 +3,7 @@
 import type { Log } from '../log.ts'
 import { payload, type DrainMode } from '../protocol.ts'
 import type { Settings } from '../settings.ts'
+import { AppMetrics } from './app-metrics.ts'
 import { Handover } from './handover.ts'
 import { UserError } from '../errors.ts'
 import type { MasterOptions, Recycled } from './inputs.ts'
@@ -65,6 +66,7 @@ export class Crew {
   readonly #handover: Handover
   readonly #recycling: Recycling
   readonly traffic = new Traffic()
+  readonly appMetrics = new AppMetrics()
   /** How many had to be killed although they had been told to leave, since the stop began. */
   killed = 0
 
@@ -80,12 +82,20 @@ export class Crew {
     const digest: WorkerEvents['digest'] = ({ id, facts, routes }, said) => {
       this.traffic.hear(id, routes, said.served, performance.now())
       if (said.type !== 'digest') return
+      this.traffic.overlooked(id, said.untracked)
       const { served: _served, ...digest } = payload(said)
       log.event('digest', { ...facts, ...digest })
     }
     const handover: WorkerEvents['handover'] = (worker, message, handle) =>
       this.#handover.hear(worker, message, handle)
-    this.#events = { ...events, handover, digest, ...(onModules && { modules: onModules }) }
+    const metrics: WorkerEvents['metrics'] = (worker, said) => this.appMetrics.hear(worker, said)
+    this.#events = {
+      ...events,
+      handover,
+      digest,
+      metrics,
+      ...(onModules && { modules: onModules }),
+    }
   }
 
   get size(): number {
@@ -174,6 +184,7 @@ export class Crew {
     this.#workers.delete(worker)
     this.#handover.gone(worker)
     this.traffic.gone(worker.id)
+    this.appMetrics.gone(worker.id)
   }
 
   retire(worker: WorkerHandle, reason: LeaveReason, mode: DrainMode, times: Times): void {

@@ -6,9 +6,11 @@ import type { Log } from '../log.ts'
 import type { Settings } from '../settings.ts'
 import type { CommandParts } from './commands.ts'
 import type { Control } from './control.ts'
+import type { Metrics } from './exposition.ts'
 import { Ledger } from './ledger.ts'
 import type { Master } from './master.ts'
 import type { Order } from './signals.ts'
+import type { Statsd } from './statsd.ts'
 import type { Identity, StatusParts } from './status.ts'
 import type { Succession } from './succession.ts'
 
@@ -27,6 +29,8 @@ export class Operations {
   readonly ledger = new Ledger()
   #state: 'closed' | 'opening' | 'open' | 'over' = 'closed'
   #control: Control | undefined
+  #metrics: Metrics | undefined
+  #statsd: Statsd | undefined
   #timer: NodeJS.Timeout | undefined
 
   /** From here on every event of `log` is known. */
@@ -44,18 +48,18 @@ export class Operations {
     clearTimeout(this.#timer)
     if (this.#state !== 'closed') return
     this.#state = 'opening'
-    const [{ Control }, { runCommand }, { Status }] = await Promise.all([
+    const [{ Control }, { runCommand }, { Status }, { Metrics }] = await Promise.all([
       import('./control.ts'),
       import('./commands.ts'),
       import('./status.ts'),
+      import('./exposition.ts'),
     ])
     if (this.#state !== 'opening') return
     const { identity, ...others } = parts
-    const commandParts = {
-      ...others,
-      ledger: this.ledger,
-      status: new Status({ ...parts, ledger: this.ledger }),
-    }
+    const { ledger } = this
+    const status = new Status({ ...parts, ledger })
+    const metrics = (this.#metrics = new Metrics({ ...parts, ledger, status }))
+    const commandParts = { ...others, ledger, status, metrics }
     this.#control = new Control({
       ...others,
       hello: identity,
@@ -63,7 +67,22 @@ export class Operations {
       run: (request, how) => runCommand(commandParts, request, how),
     })
     this.#state = 'open'
+    await this.#openStatsd(parts, metrics)
     await this.#control.open(predecessor)
+  }
+
+  /** At the first settings that ask for it. */
+  async #openStatsd({ log, master }: OperationsParts, metrics: Metrics): Promise<void> {
+    const settings = (): Settings => master.state.config.settings
+    const leave = this.ledger.follow(({ name }) => name === 'reloading' && void open())
+    const open = async (): Promise<void> => {
+      if (settings().statsdHost === '' || this.#statsd) return
+      leave()
+      const { Statsd } = await import('./statsd.ts')
+      if (this.#state === 'open')
+        this.#statsd ??= new Statsd({ log, settings, picture: () => metrics.picture() })
+    }
+    await open()
   }
 
   /** Who asks has the last answers; files go. */
@@ -71,6 +90,8 @@ export class Operations {
     clearTimeout(this.#timer)
     this.#state = 'over'
     this.#control?.close()
+    this.#statsd?.close()
+    this.#metrics?.close()
   }
 }
 

@@ -53,17 +53,31 @@ class Account {
   }
 }
 
+interface Known {
+  readonly account: Account
+  readonly routes: readonly string[]
+  untracked: number
+}
+
 export class Traffic {
-  readonly #accounts = new Map<number, { account: Account; routes: readonly string[] }>()
+  readonly #accounts = new Map<number, Known>()
   readonly #totals = new Map<string, SeriesTotal>()
   /** Of workers that are gone. */
   #before = 0
+  #untrackedBefore = 0
 
   /** A worker has spoken; `served` is missing when nothing has changed. `routes`: the patterns it knows; `now`: ms. */
   hear(worker: number, routes: readonly string[], served: Served | undefined, now: number): void {
     let known = this.#accounts.get(worker)
-    if (!known) this.#accounts.set(worker, (known = { account: new Account(), routes }))
+    if (!known)
+      this.#accounts.set(worker, (known = { account: new Account(), routes, untracked: 0 }))
     known.account.hear(served, now)
+  }
+
+  /** Connections so far that its watchdog did not see. */
+  overlooked(worker: number, untracked: number): void {
+    const known = this.#accounts.get(worker)
+    if (known) known.untracked = untracked
   }
 
   /** It will not serve any more; what it has served still counts. */
@@ -72,6 +86,7 @@ export class Traffic {
     if (!known) return
     this.#accounts.delete(worker)
     this.#before += known.account.served.requests
+    this.#untrackedBefore += known.untracked
     addTo(this.#totals, known)
   }
 
@@ -81,6 +96,11 @@ export class Traffic {
       (n, { account }) => n + account.served.requests,
       this.#before,
     )
+  }
+
+  /** Connections that watchdogs did not see, since the server started. */
+  get untracked(): number {
+    return [...this.#accounts.values()].reduce((n, one) => n + one.untracked, this.#untrackedBefore)
   }
 
   requestsOf(worker: number): number {
@@ -120,7 +140,7 @@ const NOTHING = { seconds: 0, requests: 0, latencies: new Map<number, number>() 
 
 function addTo(
   totals: Map<string, SeriesTotal>,
-  { account, routes }: { account: Account; routes: readonly string[] },
+  { account, routes }: Pick<Known, 'account' | 'routes'>,
 ): void {
   for (const [number = 0, sum = 0, ...buckets] of account.served.series) {
     const labels = labelsOf(number, routes)

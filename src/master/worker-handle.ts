@@ -20,6 +20,7 @@ import {
   type Digest,
   type LastCount,
   type FromHandover,
+  type FromMetrics,
   type FromModules,
   type LoadedFile,
   type ToMaster,
@@ -67,6 +68,7 @@ export interface WorkerEvents {
   exit(worker: WorkerHandle, code: number | null, signal: NodeJS.Signals | null): void
   digest(worker: WorkerHandle, said: Digest | LastCount): void
   modules?(files: readonly LoadedFile[]): void
+  metrics?(worker: WorkerHandle, metrics: FromMetrics['metrics']): void
 }
 
 /** Its stderr may be open a moment longer than the process lives, ms. */
@@ -128,9 +130,10 @@ export class WorkerHandle {
     if (this.preloadPipe && options.preloaded) give(this.preloadPipe, options.preloaded)
     child.stderr?.on('data', (chunk: Buffer) => this.lastWords.hear(chunk))
     child.on('internalMessage', (raw: unknown, handle: unknown) => {
-      const message = open<ToMaster | FromHandover | FromModules>(raw)
+      const message = open<ToMaster | FromHandover | FromModules | FromMetrics>(raw)
       if (!message) return
       if (message.type === 'modules') return events.modules?.(message.files)
+      if (message.type === 'metrics') return events.metrics?.(this, message.metrics)
       if (isFromHandover(message)) events.handover(this, message, handle)
       else events.message(this, message)
     })

@@ -13,6 +13,7 @@ import {
 import { Scoreboard } from '../scoreboard.ts'
 import { watchApp, type AppWatch } from './app-loader.ts'
 import { followRequests } from './abort-fetch.ts'
+import { AppMetrics } from './app-metrics.ts'
 import { Channel } from './channel.ts'
 import {
   flushCompileCache,
@@ -62,18 +63,17 @@ function serve(
   const servers = new Servers(init.settings, init.explicit)
   const { keepAlive, requestContext, abortFetch } = init.settings
   const requests = new Requests(servers, keepAlive > 0, requestContext ? storage : undefined)
-  const routes = Object.keys(init.settings.routes).length
-  const memory = { board: new Scoreboard(), statistics: new Statistics(routes) }
+  const memory = sharedMemory(init)
   const handover = new Handover(servers, channel, init.settings)
-  const shutdown = new Shutdown((thrown) =>
-    channel.tell({ type: 'hook-failed', hook: 'onShutdown', ...thrown }),
-  )
+  const shutdown = shutdownFor(channel)
   const drain = new Drain({ servers, requests, channel, handover, hooks, shutdown })
   channel.onMessage = (message, handle) => {
     if (message.type === 'drain') drain.start(message)
     else if (message.type === 'promote') promote(message, standing, readiness)
+    else if (message.type === 'metrics') void metrics.tell()
     else handover.hear(message, handle)
   }
+  const metrics = new AppMetrics(channel)
   drain.watchMaster()
   drain.catchSignals(init.settings)
   const uncaught = new Uncaught(channel, requests)
@@ -96,15 +96,27 @@ function serve(
       ...memory,
       hooks,
       standing,
+      metrics,
     }),
   )
   forgiveOwnAborts()
   if (requestContext && abortFetch) followRequests()
   if (init.sockets === 'owned') ownSockets(init, { channel, requests })
-  const app = load(init, channel)
-  readiness.app = app
-  drain.onCleanUp(() => Promise.allSettled(app.onClose.map((close) => close())))
+  readiness.app = load(init, channel)
+  drain.onCleanUp(() => metrics.tellLast())
+  drain.onCleanUp(() => close(readiness.app))
 }
+
+const sharedMemory = ({ settings }: WorkerInit): Pick<Parts, 'board' | 'statistics'> => ({
+  board: new Scoreboard(),
+  statistics: new Statistics(Object.keys(settings.routes).length),
+})
+
+const shutdownFor = (channel: Channel): Shutdown =>
+  new Shutdown((thrown) => channel.tell({ type: 'hook-failed', hook: 'onShutdown', ...thrown }))
+
+const close = (app: AppWatch | undefined): Promise<unknown> =>
+  Promise.allSettled((app?.onClose ?? []).map((closeIt) => closeIt()))
 
 function promote(
   { slot, title }: { slot: number; title: string },

@@ -5,6 +5,7 @@ import type { WorkerInit } from '../protocol.ts'
 import { Router } from '../routes.ts'
 import type { Scoreboard } from '../scoreboard.ts'
 import { AccessLog } from './access-log.ts'
+import type { AppMetrics } from './app-metrics.ts'
 import type { Statistics } from '../statistics.ts'
 import { tellBindError } from './bind-error.ts'
 import { limitBody } from './body-limit.ts'
@@ -39,6 +40,7 @@ export interface Parts {
   readonly statistics: Statistics
   readonly hooks: HookSlot
   readonly standing: Standing
+  readonly metrics: AppMetrics
 }
 
 export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
@@ -102,7 +104,7 @@ function listens({ drain, handover, readiness }: Parts, server: net.Server): voi
 /** For `nodicorn/app`. */
 const offerContext = (
   tracker: Tracker,
-  { readiness, shutdown, standing }: Parts,
+  { readiness, shutdown, standing, metrics }: Parts,
   ceiling: number,
 ): void =>
   offerRuntime({
@@ -110,6 +112,7 @@ const offerContext = (
     notReady: () => readiness.notReady(),
     ready: () => readiness.ready(),
     onShutdown: (listener) => shutdown.add(listener),
+    exposeMetrics: (registry) => metrics.expose(registry),
     standing,
     extend(seconds) {
       const entry = storage.getStore()
