@@ -1,5 +1,6 @@
 // What upgrades (USR2) cost clients: closed loops over TCP and a unix socket, kept connections and new ones, while the master is
-// replaced again and again, by one Node and another in turn. Prints the failed requests.
+// replaced again and again, by one Node and another in turn. Clients with kept connections that say nothing meanwhile, too.
+// Prints the failed requests, and the connections that clients had to open again.
 // `npm run bench:upgrade -- --node /path/to/one --node /path/to/another [--upgrades 10]`
 
 import { execFileSync, spawn } from 'node:child_process'
@@ -8,6 +9,7 @@ import http from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { CountingAgent } from '../test/helpers/crowd.ts'
 import { isAlive, signalIfThere } from '../test/helpers/process.ts'
 import { tempDir } from '../test/helpers/temp.ts'
 import { apps } from './servers.ts'
@@ -25,6 +27,8 @@ const upgrades = Number(values.upgrades)
 /** Ms between an answer and the next request of the same client. */
 const THINK = [0, 2, 100]
 const CLIENTS_OF_EACH = 4
+/** Clients at each address that speak only after each upgrade. */
+const IDLE = 64
 /** Ms between two upgrades. */
 const PAUSE = 500
 /** Nobody takes longer, ms. */
@@ -32,8 +36,11 @@ const PATIENCE = 60_000
 
 interface Tally {
   answered: number
+  /** Connections beyond the first one of a client that keeps it. */
+  reconnects: number
   readonly errors: Map<string, number>
 }
+const empty = (): Tally => ({ answered: 0, reconnects: 0, errors: new Map() })
 type Address = { readonly port: number; readonly host: string } | { readonly socketPath: string }
 
 let isRunning = true
@@ -60,14 +67,38 @@ async function client(
   think: number,
   tally: Tally,
 ): Promise<void> {
-  const agent = keeps && new http.Agent({ keepAlive: true, maxSockets: 1 })
+  const agent = keeps && new CountingAgent({ keepAlive: true, maxSockets: 1 })
   while (isRunning) {
-    const wrong = await once(address, agent)
-    if (wrong === undefined) tally.answered++
-    else tally.errors.set(wrong, (tally.errors.get(wrong) ?? 0) + 1)
+    count(await once(address, agent), tally)
     await sleep(think)
   }
-  if (agent) agent.destroy()
+  if (!agent) return
+  tally.reconnects += agent.opened - 1
+  agent.destroy()
+}
+
+function count(wrong: string | undefined, tally: Tally): void {
+  if (wrong === undefined) tally.answered++
+  else tally.errors.set(wrong, (tally.errors.get(wrong) ?? 0) + 1)
+}
+
+/** They have their connections when it resolves. `speak`: each of them, once. */
+async function idleClients(
+  address: Address,
+  tally: Tally,
+): Promise<{ speak: () => Promise<void>; end: () => void }> {
+  const options = { keepAlive: true, maxSockets: 1 }
+  const agents = Array.from({ length: IDLE }, () => new CountingAgent(options))
+  const speak = async (): Promise<void> => {
+    const answers = await Promise.all(agents.map((agent) => once(address, agent)))
+    for (const wrong of answers) count(wrong, tally)
+  }
+  await speak()
+  const end = (): void => {
+    tally.reconnects = agents.reduce((sum, { opened }) => sum + opened - 1, 0)
+    for (const agent of agents) agent.destroy()
+  }
+  return { speak, end }
 }
 
 async function until(what: string, condition: () => boolean): Promise<void> {
@@ -106,12 +137,19 @@ async function measure(site: Site): Promise<number> {
   const port = Number(/http:\/\/127\.0\.0\.1:(\d+)/.exec(log())![1])
   const addresses: Address[] = [{ port, host: '127.0.0.1' }, { socketPath: join(dir, 'app.sock') }]
   const tallies: [string, Tally][] = []
+  const tallyOf = (address: Address, how: string): Tally => {
+    const tally = empty()
+    tallies.push([`${'port' in address ? 'TCP' : 'unix'}, ${how}`, tally])
+    return tally
+  }
+  const idle = await Promise.all(
+    addresses.map((address) => idleClients(address, tallyOf(address, `${IDLE} idle connections`))),
+  )
   const clients = addresses.flatMap((address) =>
     [true, false].flatMap((keeps) =>
       THINK.flatMap((think) => {
-        const tally: Tally = { answered: 0, errors: new Map() }
-        const how = `${'port' in address ? 'TCP' : 'unix'}, ${keeps ? 'kept' : 'new'} connections`
-        tallies.push([`${how}, think ${think} ms`, tally])
+        const how = `${keeps ? 'kept' : 'new'} connections, think ${think} ms`
+        const tally = tallyOf(address, how)
         return Array.from({ length: CLIENTS_OF_EACH }, () => client(address, keeps, think, tally))
       }),
     ),
@@ -127,10 +165,12 @@ async function measure(site: Site): Promise<number> {
     await until('a new master is in charge', () => master() !== old)
     seconds.push((performance.now() - began) / 1000)
     await until('the old one is gone', () => !isAlive(old))
+    await Promise.all(idle.map(({ speak }) => speak()))
   }
   await sleep(PAUSE)
   isRunning = false
   await Promise.all(clients)
+  for (const { end } of idle) end()
   return report(tallies, seconds)
 }
 
@@ -142,13 +182,14 @@ function report(tallies: readonly [string, Tally][], seconds: readonly number[])
   const failed = tallies
     .flatMap(([, { errors }]) => [...errors.values()])
     .reduce((a, b) => a + b, 0)
+  const reconnects = tallies.reduce((n, [, tally]) => n + tally.reconnects, 0)
   const slowest = Math.max(...seconds).toFixed(1)
   console.log(
-    `${upgrades} upgrades, ${versions.join(' <-> ')}: ${sum} answered, ${failed} failed; in charge after ${slowest} s at most`,
+    `${upgrades} upgrades, ${versions.join(' <-> ')}: ${sum} answered, ${failed} failed, ${reconnects} reconnects; in charge after ${slowest} s at most`,
   )
-  for (const [what, { answered, errors }] of tallies) {
+  for (const [what, { answered, reconnects: again, errors }] of tallies) {
     const list = [...errors].map(([error, n]) => `${n} x ${error}`).join(', ')
-    console.log(`  ${what}: ${answered} answered ${list}`)
+    console.log(`  ${what}: ${answered} answered, ${again} reconnects ${list}`)
   }
   return failed > 0 ? 1 : 0
 }

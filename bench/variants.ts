@@ -19,7 +19,7 @@ const UNTRACKED: readonly Change[] = [
     what: /if \(event === "request"/g,
     by: 'if (event === "request") return Reflect.apply(emit, this, arguments);\nif (event === "request"',
   },
-  { what: /tracker\.hookResponses\(\);/g, by: '' },
+  { what: /tracker\.hookResponses\(\(.*;/g, by: '' },
 ]
 
 /** Without the watchdog's thread. */

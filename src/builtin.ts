@@ -9,3 +9,5 @@ export const http = (): typeof import('node:http') => process.getBuiltinModule('
 /** A function, because watchdogs need it only when a worker is blocked, and it is memory in each of them. */
 export const inspector = (): typeof import('node:inspector') =>
   process.getBuiltinModule('node:inspector')
+/** A function, because only the main thread and, once it has begun to look, the watchdog need it. */
+export const net = (): typeof import('node:net') => process.getBuiltinModule('node:net')

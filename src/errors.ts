@@ -60,6 +60,10 @@ export const errorCodes = {
     exit: 1,
     help: 'The new workers did not start, or the new settings are wrong; the old workers go on. The line says why.',
   },
+  NO_INSPECTION: {
+    exit: 1,
+    help: 'A worker cannot be looked into: it boots or leaves, it is being looked into already, it does not answer, or the file cannot be written.',
+  },
   APP_FAILED: {
     exit: 3,
     help: 'The application threw, exited or did not listen in time before any worker was ready.',

@@ -234,6 +234,10 @@ export const events = {
       `WORKER TIMEOUT (pid:${f.worker}): nothing heard from it for ${seconds(f.seconds)}, not even from its watchdog; killed` +
       (f.digest ? `, with ${plural(f.digest.inFlight, 'request')} in flight` : ''),
   ),
+  inspected: row<Of & { what: string; file: string; still?: number }>('info', (f) => {
+    const still = f.still === undefined ? '' : `, which stood still for ${seconds(f.still)},`
+    return `The ${f.what} of worker (pid:${f.worker})${still} is in ${f.file}`
+  }),
   digest: row<Of & Omit<Digest, 'type' | 'served'>>(
     'debug',
     (f) =>
@@ -292,8 +296,8 @@ export const events = {
   noMemoryToScale: row<{ workers: number; bytes: number; granted: number }>(
     'warning',
     (f) =>
-      `${plural(f.workers, 'worker')} and no more, though busy: together with the master they have ${megabytes(f.bytes)} of the ` +
-      `${megabytes(f.granted)} granted, and another one would pass 90 %`,
+      `${plural(f.workers, 'worker')} and no more, though busy: all processes together have ${megabytes(f.bytes)} of the ` +
+      `${megabytes(f.granted)} granted, and another worker would pass 90 %`,
   ),
   reloading: row<{ generation: number }>(
     'info',

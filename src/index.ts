@@ -3,13 +3,14 @@
 import { resolve } from 'node:path'
 import { findApp } from './app-file.ts'
 import { loadConfig, workingDirectory, type Config } from './config.ts'
-import type { Running } from './master/start.ts'
+import type { Running } from './master/running.ts'
 import type { Hooks, MasterHookFunctions } from './hooks.ts'
 import type { ConfigInput as SettingsInput } from './settings.ts'
 
 export { loadConfig, type Config, type LoadConfigOptions } from './config.ts'
 export { ConfigErrors, UserError, type ErrorCode } from './errors.ts'
-export type { Running } from './master/start.ts'
+export type { Answers, HeapAnswer, ProfileAnswer, Question, StackAnswer } from './inspection.ts'
+export type { Running } from './master/running.ts'
 export type {
   HookAbort,
   HookAlert,

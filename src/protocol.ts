@@ -6,6 +6,7 @@ import type { ServeAddress } from './address.ts'
 import type { WireMetric } from './app-metric.ts'
 import type { ErrorCode } from './errors.ts'
 import type { HookName } from './hooks.ts'
+import type { Inspected } from './inspection.ts'
 import type { Settings } from './settings.ts'
 import type { Thrown } from './hook-runner.ts'
 import type { Served } from './statistics.ts'
@@ -139,7 +140,7 @@ export interface UncaughtFacts {
   readonly request?: Named
 }
 
-/** The file descriptor on which a worker's watchdog writes to the master: JSON, a line a message. */
+/** The file descriptor on which a worker's watchdog and the master write to each other: JSON, a line a message. */
 export const WATCHDOG_PIPE = 4
 
 /** A request as the scoreboard knows it; age in seconds. */
@@ -207,7 +208,7 @@ export interface LastCount {
   readonly served: Served
 }
 
-export type FromWatchdog = LastCount | Digest | PostMortem | Interruption
+export type FromWatchdog = LastCount | Digest | PostMortem | Interruption | Inspected
 
 /**
  * Handing over, worker to master to another worker. `gave` and `sent` follow the handle on the same wire: without the

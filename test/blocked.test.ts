@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { keepAliveClient, RawClient, type Answer } from './helpers/client.ts'
 import { Episode } from './helpers/episode.ts'
+import { startLoad } from './helpers/load.ts'
 import { childrenOf, isAlive, signalIfThere } from './helpers/process.ts'
 import { fixtures, startServer, type LogLine, type Server } from './helpers/server.ts'
 import { socketPath, tempDir } from './helpers/temp.ts'
@@ -347,6 +348,20 @@ describe('nobody is killed', () => {
     expect((await server.get('/')).text).toBe('hello')
   })
 
+  test('for being busy all the time, as long as its loop turns', async (t) => {
+    const flags = ['--stall-timeout', '2', '--log-level', 'debug']
+    const server = await startServer(t, 'hello.js', ...flags)
+    const [pid] = server.pids()
+    const busy = { keepAlive: 4, newConnections: 0, path: '/block?ms=100', pause: 0 }
+    const load = startLoad(t, server.url, busy)
+    const isFull = ({ event, utilization }: LogLine): boolean =>
+      event === 'digest' && Number(utilization) > 0.9
+    await until('it was busy for twice as long', () => server.lines.filter(isFull).length >= 5)
+    await load.stop()
+    expect(load.failures).toEqual([])
+    expect((await server.get('/pid')).text).toBe(String(pid))
+  })
+
   test('while a debugger may be attached', async (t) => {
     const server = await startServer(t, 'hello.js', '--timeout', '0.3', '--node-args=--inspect=0')
     const [pid] = server.pids()
@@ -408,6 +423,29 @@ describe('the master has the last word', () => {
 })
 
 describe('a blocked worker', () => {
+  test('keeps nobody else from anything: new clients, signals, what the log says', async (t) => {
+    const flags = ['--workers', '2', '--log-level', 'debug', '--graceful-timeout', '1']
+    const server = await startServer(t, 'blocking.js', '--timeout', '0', ...flags)
+    const { answer } = await block(server)
+    const answers = await Promise.all(Array.from({ length: 50 }, () => server.get('/pid')))
+    const pids = new Set(answers.map(({ text }) => Number(text)))
+    expect(pids.size, 'none waits for the blocked one').toBe(1)
+    const [blocked] = server.pids().filter((pid) => !pids.has(pid))
+    server.signal('SIGTTIN')
+    await server.log(/^Workers: 2 -> 3$/)
+    await server.logTimes(/^Worker ready/, 3)
+    await until('its watchdog tells how long it stands still', () =>
+      server.lines.some(
+        ({ event, worker, stale, inFlight }) =>
+          event === 'digest' && worker === blocked && Number(stale) > 1 && inFlight === 1,
+      ),
+    )
+    server.expectLog(/was sent SIGKILL: it had not finished within 1 s/)
+    server.signal('SIGTERM')
+    expect(await server.exit()).toMatchObject({ code: 1 })
+    await expect(answer).rejects.toMatchObject({ code: 'ECONNRESET' })
+  })
+
   test('does not hold up a stop', async (t) => {
     const server = await startServer(t, 'blocking.js', ...SOON, '--graceful-timeout', '20')
     const { answer } = await block(server)

@@ -4,7 +4,7 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { childrenOf, isAlive } from './helpers/process.ts'
-import { spawnServer, startServer, type Server } from './helpers/server.ts'
+import { fixtures, spawnServer, startServer, type Server } from './helpers/server.ts'
 import { tempDir } from './helpers/temp.ts'
 import { until } from './helpers/until.ts'
 import { slotsBooted } from './helpers/workers.ts'
@@ -183,6 +183,30 @@ test.concurrent(
     expect((await server.get('/slot')).text).toBe('0')
     rmSync(join(dir, 'broken'))
     await server.log(/^Server is ready: 2 workers/)
+  },
+)
+
+test.concurrent(
+  'a successor that hangs at boot is killed at --boot-timeout, and tried again after a pause',
+  async (t) => {
+    const cwd = tempDir(t, {
+      'app.js': `
+      if (require('node:fs').existsSync('hang')) setInterval(() => {}, 1000)
+      else require('${fixtures}/hello.js')
+    `,
+    })
+    const flags = ['--boot-timeout', '4', '--stable-after', '60']
+    const server = await startServer(t, 'app.js', ...flags, { cwd })
+    server.expectLog(/was ended by SIGKILL/, /was not ready within 4 s/, /failed to boot/)
+    writeFileSync(join(cwd, 'hang'), '')
+    process.kill(server.pids()[0]!, 'SIGKILL')
+    await server.logTimes(/^Booting worker/, 2)
+    const waiting = server.get('/')
+    await server.log(/was not ready within 4 s \(--boot-timeout\): killing it/)
+    rmSync(join(cwd, 'hang'))
+    await server.log(/^Worker slot 0 ended 2 times in a row; starting it again in 1 s/)
+    expect((await waiting).text, 'it waited in the queue').toBe('hello')
+    expect(server.pids()).toHaveLength(1)
   },
 )
 

@@ -110,6 +110,24 @@ describe.concurrent('a file', () => {
     }
   })
 
+  test('of many that change together, as in a checkout, brings one reload, not one each', async (t) => {
+    const names = Array.from({ length: 30 }, (_, n) => `lib/${n}.js`)
+    const { cwd } = project(t, {
+      'app.js': `
+      const all = ${JSON.stringify(names)}.map((name) => require('./' + name))
+      module.exports = (req, res) => res.end(all.join(' '))`,
+      ...Object.fromEntries(names.map((name) => [name, `module.exports = 'one'`])),
+    })
+    const server = await startServer(t, 'app.js', '--reload', { cwd })
+    await reloadAfter(server, () => {
+      for (const name of names) writeFileSync(join(cwd, name), `module.exports = 'two'`)
+    })
+    const all = names.map(() => 'two').join(' ')
+    await until('all of them are new', async () => (await server.get('/')).text === all)
+    // two if the machine paused while they were written
+    expect(server.lines.filter(isOf('reloading')).length).toBeLessThan(3)
+  })
+
   test('that nobody loaded, or that the app itself writes beside its code, does nothing', async (t) => {
     const writes = `require('node:fs').writeFileSync(__dirname + '/lib/' + process.pid + '.log', 'x');`
     const files = { ...commonJs, 'app.js': writes + commonJs['app.js'], 'lib/other.js': '' }

@@ -154,6 +154,19 @@ describe('tables are those of the code', () => {
     )
   })
 
+  test('behaviours.md has 1 to 69, each with tests that are in the sources or a reason', () => {
+    const rows = tableRows(page('docs/behaviours.md')).slice(1)
+    expect(rows.map(([number]) => Number(number))).toEqual(
+      Array.from({ length: 69 }, (_, i) => i + 1),
+    )
+    for (const [number, , promise = ''] of rows) {
+      const named = testsNamedIn(promise)
+      if (named.length === 0) expect(promise, `${number}: a reason`).toMatch(/^Not ours\. .{20}/)
+      for (const { file, name } of named)
+        expect([file, name, titlesIn(file).includes(name)]).toEqual([file, name, true])
+    }
+  })
+
   test('timeouts.md has the defaults', () => {
     const rows = tableRows(page('docs/timeouts.md')).slice(1)
     expect(rows.length).toBeGreaterThan(5)
@@ -164,6 +177,21 @@ describe('tables are those of the code', () => {
     }
   })
 })
+
+/** `test/a.test.ts`: `one name`, `another`; `test/b.test.ts`: `a third` */
+function testsNamedIn(cell: string): { file: string; name: string }[] {
+  const [first = '', ...others] = cell.split(/`(test\/[\w./-]+)`: /)
+  expect(first, 'a name needs its file').not.toContain('`')
+  return others.flatMap((file, at) =>
+    at % 2 === 0 ? codeIn(others[at + 1] ?? '').map((name) => ({ file, name })) : [],
+  )
+}
+
+/** Everything in quotes that could be the title of a test, as it is written there. */
+const titlesIn = (file: string): string[] =>
+  [
+    ...readFileSync(join(checkout, file), 'utf8').matchAll(/'([^'\n]+)'|"([^"\n]+)"|`([^`\n]+)`/g),
+  ].flatMap(([, ...found]) => found.filter((title) => title !== undefined))
 
 /** Of the scripts in bench/, from their calls of parseArgs. */
 const benchmarkFlags = (): string[] =>

@@ -1,10 +1,10 @@
 // Idle connections move to another worker when theirs leaves, and when it has more than its share; their clients notice
 // nothing: no failed request, no new connection. What can't be moved is left where it is.
-import http from 'node:http'
 import http2 from 'node:http2'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { keepAliveClient, RawClient, request } from './helpers/client.ts'
+import { keepAliveClient, RawClient } from './helpers/client.ts'
+import { GET_PID, startCrowd, usedClient } from './helpers/crowd.ts'
 import { startLoad } from './helpers/load.ts'
 import { openFiles } from './helpers/process.ts'
 import { fixtures, startServer, type Server } from './helpers/server.ts'
@@ -12,7 +12,6 @@ import { socketPath, tempDir, type Teardown } from './helpers/temp.ts'
 import { until } from './helpers/until.ts'
 
 const ROUNDS = 6
-const BODY = 'x'.repeat(16_384)
 
 /** Sends SIGHUP and waits until everybody is replaced. */
 async function reload(server: Server): Promise<void> {
@@ -22,80 +21,6 @@ async function reload(server: Server): Promise<void> {
   await server.log(/^Reload finished after/, { from })
   await until('the old workers are gone', () => old.every((pid) => !server.pids().includes(pid)))
 }
-
-interface Crowd {
-  readonly failures: string[]
-  /** Connections beyond the first one of each client. */
-  reconnects(): number
-  /** Waits until every client has had two more answers. */
-  served(): Promise<void>
-  stop(): Promise<void>
-}
-
-/** Counts the connections it opens. */
-class CountingAgent extends http.Agent {
-  opened = 0
-
-  override createConnection(
-    ...args: Parameters<http.Agent['createConnection']>
-  ): ReturnType<http.Agent['createConnection']> {
-    this.opened++
-    return super.createConnection(...args)
-  }
-}
-
-/** Clients with one connection each that ask again `think` ms after each answer; every third request has a body. */
-function startCrowd(t: Teardown, base: string, clients: number, think: number): Crowd {
-  const failures: string[] = []
-  const agents = Array.from(
-    { length: clients },
-    () => new CountingAgent({ keepAlive: true, maxSockets: 1 }),
-  )
-  const answers = agents.map(() => 0)
-  let running = true
-  const ask = async (agent: http.Agent, body: string | undefined): Promise<void> => {
-    const path = body ? '/echo' : '/'
-    const method = body ? 'POST' : 'GET'
-    const answer = await request(base, path, { agent, method, ...(body && { body }) })
-    if (answer.status !== 200 || answer.text !== (body ?? 'hello'))
-      failures.push(`status ${answer.status}, ${answer.text.length} bytes`)
-  }
-  const run = async (agent: http.Agent, at: number): Promise<void> => {
-    for (let n = at; running; n++) {
-      await ask(agent, n % 3 ? undefined : BODY).catch((error) => failures.push(String(error)))
-      answers[at]!++
-      await sleep(think)
-    }
-    agent.destroy()
-  }
-  const all = Promise.all(agents.map(run))
-  const stop = async (): Promise<void> => {
-    running = false
-    await all
-  }
-  t.onTestFinished(stop)
-  return {
-    failures,
-    reconnects: () => agents.reduce((sum, { opened }) => sum + opened - 1, 0),
-    async served() {
-      const before = [...answers]
-      await until('everybody was served', () => answers.every((n, at) => n >= before[at]! + 2))
-    },
-    stop,
-  }
-}
-
-/** A connection of whose requests the test writes each byte, already used once. */
-async function usedClient(t: Teardown, base: string): Promise<{ client: RawClient; pid: string }> {
-  const client = await RawClient.connect(base)
-  t.onTestFinished(() => client.destroy())
-  client.send(GET_PID)
-  const [, pid] = await client.receives(/\r\n\r\n(\d+)$/)
-  client.received = ''
-  return { client, pid: pid! }
-}
-
-const GET_PID = 'GET /pid HTTP/1.1\r\nHost: a\r\n\r\n'
 
 const binds: Record<string, (t: Teardown) => string> = {
   TCP: () => '127.0.0.1:0',

@@ -113,6 +113,7 @@ const onlyThere: Record<string, Rule> = {
     only: [
       'worker/listen.ts',
       'worker/requests.ts',
+      'worker/body-context.ts',
       'worker/tracker.ts',
       'master/worker-handle.ts',
     ],

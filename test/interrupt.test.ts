@@ -158,6 +158,22 @@ describe('what is stopped', () => {
       expect(server.stderr).toBe('')
     })
 
+  test('may be a listener of a body that came later', async (t) => {
+    const server = await startServer(t, 'blocking.js', ...INTERRUPT, { config })
+    const client = await RawClient.connect(server.url)
+    client.send('POST /half-read HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n')
+    await server.get('/') // so the handler has added its listener
+    client.send('body')
+    await server.prints(/^blocking/)
+    const neighbour = server.get('/')
+    await client.receives(/^HTTP\/1\.1 504 /)
+    expect((await neighbour).text).toBe('hello')
+    const line = await interruption(server)
+    expect(line).toMatchObject({ certain: true, culprit: { method: 'POST', url: '/half-read' } })
+    await expectRetired(server, server.allPids()[0]!)
+    client.destroy()
+  })
+
   test('is in the log with the lines of the source, in TypeScript', async (t) => {
     for (const path of ['/while', '/after-await', '/timer']) {
       const server = await startServer(t, 'blocking.ts', ...INTERRUPT, '--timeout', '0.6')

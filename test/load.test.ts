@@ -1,9 +1,11 @@
 // Every worker is killed, again and again, while clients keep coming: none is refused, none hangs, and only what was
 // under way on a killed worker is lost.
+import { readFileSync } from 'node:fs'
+import net from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { startLoad, type Load } from './helpers/load.ts'
 import { openFiles, zombieChildrenOf } from './helpers/process.ts'
-import { startServer, type Server } from './helpers/server.ts'
+import { cli, startServer, type LogLine, type Server } from './helpers/server.ts'
 import { socketPath } from './helpers/temp.ts'
 import { until } from './helpers/until.ts'
 import { closeWaits, memoryOf } from './helpers/workers.ts'
@@ -72,6 +74,63 @@ test('requests sent while no worker lives are answered by the successors, over T
     const answers = await Promise.all(Array.from({ length: 10 }, () => server.get('/pid')))
     for (const { text } of answers) expect(old).not.toContain(Number(text))
   }
+})
+
+test('a flood of connections costs the master nothing: neither CPU nor memory, and no worker ends', async (t) => {
+  const server = await startServer(t, 'hello.js', '--workers', String(WORKERS))
+  const workers = server.pids()
+  const flood = async (): Promise<void> => {
+    for (let wave = 0; wave < 10; wave++)
+      await Promise.all(Array.from({ length: 200 }, () => server.get('/')))
+  }
+  await flood() // what is compiled and allocated once
+  const before = [cpuSecondsOf(server.pid), memoryOnLinux(server)] as const
+  await flood()
+  expect(cpuSecondsOf(server.pid) - before[0]).toBeLessThan(0.5)
+  expect(memoryOnLinux(server) - before[1]).toBeLessThan(15e6)
+  expect(server.pids()).toEqual(workers)
+})
+
+/** User and system time; Linux only. */
+function cpuSecondsOf(pid: number): number {
+  if (process.platform !== 'linux') return 0
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /, '')
+    .split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / 100
+}
+
+test('a worker without a file descriptor left accepts no more clients, neither spins nor ends, and goes on when there is one', async (t) => {
+  const command = ['sh', '-c', 'ulimit -n 120; exec "$@"', 'sh', process.execPath, cli] as const
+  const server = await startServer(t, 'hello.js', '--log-level', 'debug', { command })
+  const [pid] = server.pids()
+  await server.log(/: 0 requests in flight/) // its watchdog has what it needs
+  const { port, hostname } = new URL(server.url)
+  const answered = new Set<net.Socket>()
+  const clients = Array.from({ length: 200 }, () => {
+    const socket = net.connect(Number(port), hostname)
+    socket.on('error', () => undefined) // ECONNRESET: closed before its request was read
+    socket.once('data', () => answered.add(socket))
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    return socket
+  })
+  t.onTestFinished(() => clients.forEach((socket) => socket.destroy()))
+  await until('each was answered or closed', () =>
+    clients.every((socket) => socket.closed || answered.has(socket)),
+  )
+  expect(answered.size).toBeGreaterThan(20)
+  expect(answered.size).toBeLessThan(120)
+  const from = server.lines.length
+  const looks = (): LogLine[] => server.lines.slice(from).filter((l) => l.event === 'digest')
+  await until('two more digests', () => looks().length >= 2)
+  expect(looks().at(-1)!['utilization'], 'it waits').toBeLessThan(0.5)
+  for (const socket of clients) socket.destroy()
+  await until('it serves again', () =>
+    server.get('/pid').then(
+      ({ text }) => text === String(pid),
+      (error: NodeJS.ErrnoException) => error.code === undefined, // ECONNRESET: not yet
+    ),
+  )
 })
 
 describe('with --sockets cluster', () => {

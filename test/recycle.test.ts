@@ -12,18 +12,10 @@ describe.each(['owned', 'cluster'])(
   '--max-requests (sockets: %s)',
   { concurrent: true },
   (sockets) => {
-    const flags = ['--sockets', sockets]
+    const flags = ['--sockets', sockets, '--drain-idle', '0.3']
 
     test('replaces the only worker when it has served so many, and not before', async (t) => {
-      const server = await startServer(
-        t,
-        'hello.js',
-        '--max-requests',
-        '10',
-        '--drain-idle',
-        '0.3',
-        ...flags,
-      )
+      const server = await startServer(t, 'hello.js', '--max-requests', '10', ...flags)
       const pids: string[] = []
       for (let n = 0; n < 10; n++) pids.push((await server.get('/pid')).text)
       expect(new Set(pids).size, 'ten of ten by the same one').toBe(1)
@@ -63,7 +55,7 @@ test.concurrent(
 test.concurrent('without --max-requests no worker is replaced', async (t) => {
   const server = await startServer(t, 'hello.js')
   const load = startLoad(t, server.url, { pause: 0 })
-  await until('hundreds of requests were served', () => load.counts.ok >= 300)
+  await until('a thousand requests were served', () => load.counts.ok >= 1_000)
   await load.stop()
   expect(load.failures).toEqual([])
   expect(slotsBooted(server)).toEqual([0])
@@ -95,7 +87,7 @@ describe('--max-memory', { concurrent: true }, () => {
 
 describe('--max-lifetime', { concurrent: true }, () => {
   test('under load: no request is lost, no worker is missing, one is replaced at a time', async (t) => {
-    const limits = ['--max-lifetime', '0.4', '--max-lifetime-jitter', '0.6']
+    const limits = ['--max-lifetime', '0.4', '--max-lifetime-jitter', '0.6', '--drain-idle', '0.3']
     const server = await startServer(t, 'hello.js', '--workers', '2', ...limits)
     const load = startLoad(t, server.url)
     const [line] = await server.logTimes(/^Recycling worker .* it has served for/, 8)

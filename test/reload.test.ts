@@ -154,6 +154,10 @@ const broken: Record<string, { code: string; says: RegExp; flags?: readonly stri
     says: /Error: version two is broken$/,
   },
   'exits with 0': { code: 'process.exit(0)', says: /exited with code 0/ },
+  'comes to its end and never listened': {
+    code: `console.log('a job, not a server')`,
+    says: /app\.js ended without listening and without exporting an app/,
+  },
   'has a syntax error': { code: 'const = 1', says: /SyntaxError/ },
   'listens nowhere': {
     code: 'setInterval(() => {}, 1000)',

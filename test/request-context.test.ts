@@ -2,12 +2,13 @@
 // follows the request although nobody told it.
 import { writeFileSync } from 'node:fs'
 import { createServer, type Server as HttpServer } from 'node:http'
+import http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { RawClient } from './helpers/client.ts'
 import { expectUnharmed, leave, wantTimeouts } from './helpers/deadlines.ts'
-import { startServer } from './helpers/server.ts'
+import { startServer, type Server } from './helpers/server.ts'
 import { tempDir, type Teardown } from './helpers/temp.ts'
 import { until } from './helpers/until.ts'
 
@@ -126,6 +127,86 @@ describe('nodicorn/app', { concurrent: true }, () => {
       await server.log(/^Reload finished/, { from })
       expect(said()).toBe(1)
     }
+  })
+})
+
+describe('who listens for a body that comes later', { concurrent: true }, () => {
+  const APP = 'reads-bodies.mjs'
+  const start = async (t: Teardown, ...flags: string[]): Promise<Server> => {
+    const server = await startServer(t, APP, ...flags, { bind: false })
+    await until('all addresses are told', () => server.urls.length === 3)
+    return server
+  }
+
+  /** The handler has added its listeners before the body comes, in two parts. */
+  async function post(server: Server, path: string, id: string): Promise<RawClient> {
+    const client = await RawClient.connect(server.urls[0]!)
+    const head = `POST ${path} HTTP/1.1\r\nHost: a\r\nX-Request-Id: ${id}\r\nContent-Length: 4\r\n\r\n`
+    client.send(head)
+    await server.prints(new RegExp(`^begun in ${id}$`))
+    client.send('bo')
+    await server.get('/') // so the worker has read the first part
+    client.send('dy')
+    return client
+  }
+
+  test('is in its request: every kind of listener, on a connection that is used again', async (t) => {
+    const server = await start(t)
+    const wanted = {
+      '/data': 'data in DATA, end in DATA',
+      '/readable': 'readable in READABLE, end in READABLE',
+      '/once': 'once end in ONCE, end in ONCE',
+      '/added': 'added data in ADDED, end in ADDED',
+    }
+    for (const [path, said] of Object.entries(wanted)) {
+      const id = path.slice(1).toUpperCase()
+      const client = await post(server, path, id)
+      await client.receives(new RegExp(`\r\n${said}`))
+      client.send('GET /data HTTP/1.1\r\nHost: a\r\nX-Request-Id: none\r\n\r\n')
+      await client.receives(/\r\nend in none/)
+      client.destroy()
+    }
+  })
+
+  test('is in its request over HTTP/2, also of bare streams', async (t) => {
+    const server = await start(t)
+    for (const [index, url] of server.urls.slice(1).entries()) {
+      const session = http2.connect(url)
+      t.onTestFinished(() => session.destroy())
+      const id = `http2-${index}`
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': '/data',
+        'x-request-id': id,
+      })
+      stream.write('bo')
+      await server.prints(new RegExp(`^begun in ${id}$`))
+      stream.end('dy')
+      let text = ''
+      for await (const chunk of stream) text += String(chunk)
+      expect(text).toBe(`data in ${id}, end in ${id}`)
+    }
+  })
+
+  test('and throws: that request is answered 500', async (t) => {
+    const server = await start(t)
+    server.expectLog(/^UNCAUGHT ERROR/)
+    const client = await post(server, '/throw', 'thrower')
+    await client.receives(/^HTTP\/1\.1 500 /)
+    const line = await server.log(/^UNCAUGHT ERROR .*thrown at the end/)
+    expect(line).toMatchObject({ outcome: '500', request: { id: 'thrower', url: '/throw' } })
+    client.destroy()
+  })
+
+  test('and blocks the event loop: that request is to blame', async (t) => {
+    const server = await start(t, '--timeout', '1')
+    server.expectLog(/^WORKER TIMEOUT/)
+    const client = await post(server, '/block', 'blocker')
+    await client.receives(/^HTTP\/1\.1 504 /)
+    const line = await server.log(/^WORKER TIMEOUT/)
+    expect(line).toMatchObject({ certain: true, culprit: { id: 'blocker', url: '/block' } })
+    expect(line.msg).toMatch(/spinForever .*reads-bodies\.mjs:\d+/)
+    client.destroy()
   })
 })
 

@@ -144,6 +144,20 @@ describe('the concurrency of a route', { concurrent: true }, () => {
     await expectUnharmed(server)
   })
 
+  test('with a queueTimeout of 0 turns away at once whom it has no room for, and lets in again', async (t) => {
+    const config = { routes: { '/slow': { concurrency: 1, queueTimeout: 0 } } }
+    const server = await startServer(t, 'hello.js', { config })
+    let isOver = false
+    const inside = server.get('/slow?ms=3000').finally(() => (isOver = true))
+    await server.prints(/^request started/)
+    const refused = await Promise.all(Array.from({ length: 20 }, () => server.get('/slow')))
+    expect(isOver, 'nobody waited for it').toBe(false)
+    expect(new Set(refused.map(statusOf))).toEqual(new Set([503]))
+    expect((await inside).text).toBe('done')
+    expect((await server.get('/slow')).text).toBe('done')
+    await expectUnharmed(server)
+  })
+
   test('does not count the time in the queue against the timeout', async (t) => {
     const config = { timeout: 0.8, routes: { '/wait/one': { concurrency: 1 } } }
     const server = await startServer(t, 'late.mjs', { config })

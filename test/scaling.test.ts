@@ -70,6 +70,22 @@ describe('a range of workers', { concurrent: true }, () => {
     await until('one worker is left', () => server.pids().length === 1)
   })
 
+  test('that nobody uses goes down to its smallest, one by one, and answers at once', async (t) => {
+    const flags = ['--workers', '1-3', '--scale-up-after', '1h', '--scale-down-after', '3']
+    const server = await startServer(t, 'hello.js', ...flags)
+    const [first] = server.pids()
+    for (const to of [2, 3]) {
+      server.signal('SIGTTIN')
+      await server.log(new RegExp(`^Workers: ${to - 1} -> ${to}$`))
+    }
+    await server.log(/^Workers: 3 -> 2: one fewer/)
+    await server.log(/^Workers: 2 -> 1: one fewer/)
+    await until('one worker is left', () => server.pids().length === 1)
+    expect(server.pids()).toEqual([first])
+    expect((await server.get('/')).text).toBe('hello')
+    expect(changes(server)).toEqual(['1 -> 2', '2 -> 3', '3 -> 2', '2 -> 1'])
+  })
+
   test('keeps its size through a reload if the new settings allow it', async (t) => {
     const cwd = tempDir(t)
     const set = (workers: unknown): void =>

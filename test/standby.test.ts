@@ -109,6 +109,34 @@ test.concurrent(
 )
 
 test.concurrent(
+  'a standby whose loop is blocked is noticed while it stands by, and another one boots',
+  async (t) => {
+    const STUCK = join(tempDir(t, { stuck: '' }), 'stuck')
+    const flags = [...ONE, '--stall-timeout', '2', '--stable-after', '60']
+    const server = await startServer(t, APP, ...flags, { env: { STUCK } })
+    const [serving] = server.pids() as [number]
+    const first = await standby(server)
+    server.expectLog(/^WORKER TIMEOUT/)
+    const line = await server.log(/^WORKER TIMEOUT/)
+    expect(line).toMatchObject({ worker: first, reason: 'stall', neighbours: 0 })
+    expect(line.msg).toMatch(/spinForever .*stands-by\.mjs:\d+/)
+    const second = await standby(server, 2)
+    rmSync(STUCK)
+    await server.logTimes(/^WORKER TIMEOUT/, 2)
+    const wait = await server.log(/^Worker slot 1 ended 2 times in a row; starting it again in 1 s/)
+    const third = await standby(server, 3)
+    expect(Date.parse((await bootOf(server, third)).time)).toBeGreaterThan(
+      Date.parse(wait.time) + 900,
+    )
+    expect(server.pids(), 'who serves was left alone').toEqual([serving, third])
+    expect(server.allPids()).toEqual([serving, first, second, third])
+  },
+)
+
+const bootOf = (server: Server, pid: number): Promise<LogLine> =>
+  server.log(new RegExp(`^Booting worker with pid: ${pid}\\b`))
+
+test.concurrent(
   'a reload under load promotes a canary, then one after another, and loses nothing',
   async (t) => {
     const server = await startServer(t, APP, ...ONE, '--workers', '2')

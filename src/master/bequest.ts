@@ -1,7 +1,8 @@
-// What an old master leaves to a new one, and what the two tell each other until the new one is in charge. They may be of
-// different versions of this package and of Node: a word that is here stays. Runs in both masters.
+// What an old master leaves to a new one, and what the two tell each other: until the new one is in charge, and then until the
+// old one's workers are gone. They may be of different versions of this package and of Node: a word that is here stays.
+// Runs in both masters.
 
-import type { DrainMode, ListenQuery } from '../protocol.ts'
+import type { Connection, DrainMode, ListenQuery } from '../protocol.ts'
 
 /** The environment variable that carries a Bequest; removed before the settings are read. */
 export const BEQUEST_VARIABLE = 'SUPERVISOR_BEQUEST'
@@ -19,12 +20,19 @@ export interface Bequest {
   readonly workers?: number
 }
 
-export type ToHeir = { type: 'take-charge' } | { type: 'stop'; mode: DrainMode }
+export type ToHeir =
+  | { type: 'take-charge' }
+  | { type: 'stop'; mode: DrainMode }
+  /** An idle connection comes with it. `sent` follows: without a connection before it, that was lost on the way (EMFILE). */
+  | ({ type: 'take' } & Connection)
+  | { type: 'sent'; seq: number }
 
 export type FromHeir =
   /** The settings are good; later, the workers are started. Its time begins anew. */
   | { type: 'alive' }
   | { type: 'ready' }
-  /** The pidfile is its own, it cannot be taken back. */
-  | { type: 'in-charge'; version: string; node: string }
+  /** The pidfile is its own, it cannot be taken back. `takes`: idle connections, until the old master disconnects. */
+  | { type: 'in-charge'; version: string; node: string; takes?: boolean }
+  /** False: the old worker has it again. */
+  | { type: 'taken'; seq: number; taken: boolean }
   | { type: 'failed'; error: string }

@@ -3,11 +3,11 @@
 import type { Log } from '../log.ts'
 import { payload, type DrainMode } from '../protocol.ts'
 import type { Settings } from '../settings.ts'
-import { AppMetrics } from './app-metrics.ts'
 import { Handover } from './handover.ts'
 import { UserError } from '../errors.ts'
 import type { MasterOptions, Recycled } from './inputs.ts'
-import { isBooting, isServing } from './lifecycle.ts'
+import { isBooting, isServing, isWatched, standsBy } from './lifecycle.ts'
+import type { Passage } from './passage.ts'
 import type { WorkerView } from './plan.ts'
 import type { Roll } from './roll.ts'
 import { Recycling, type RecycleSettings } from './recycling.ts'
@@ -35,6 +35,7 @@ const FIRST_DIGEST_MS = 1_000
 /** A request past its own deadline is answered by its worker: only after this is that worker at fault, ms. */
 const OVERTIME_MS = 2_000
 
+type Options = Pick<MasterOptions, 'log' | 'hooks' | 'passage' | 'onModules'>
 type Times = RecycleSettings &
   Pick<
     Settings,
@@ -66,36 +67,29 @@ export class Crew {
   readonly #handover: Handover
   readonly #recycling: Recycling
   readonly traffic = new Traffic()
-  readonly appMetrics = new AppMetrics()
+  readonly #passage: Passage
   /** How many had to be killed although they had been told to leave, since the stop began. */
   killed = 0
 
   constructor(
-    { log, hooks, onModules }: Pick<MasterOptions, 'log' | 'hooks' | 'onModules'>,
+    { log, hooks, passage, onModules }: Options,
     roll: Pick<Roll, 'oldest'>,
     events: Pick<WorkerEvents, 'message' | 'exit'>,
   ) {
     this.#log = log
     this.#hooks = hooks
-    this.#handover = new Handover(log, roll, () => this.ready)
+    this.#passage = passage
+    this.#handover = new Handover(log, roll, () => this.ready, passage)
     this.#recycling = new Recycling(log)
-    const digest: WorkerEvents['digest'] = ({ id, facts, routes }, said) => {
-      this.traffic.hear(id, routes, said.served, performance.now())
+    const digest: WorkerEvents['digest'] = (worker, said) => {
+      this.traffic.told(worker, said, performance.now())
       if (said.type !== 'digest') return
-      this.traffic.overlooked(id, said.untracked)
       const { served: _served, ...digest } = payload(said)
-      log.event('digest', { ...facts, ...digest })
+      log.event('digest', { ...worker.facts, ...digest })
     }
     const handover: WorkerEvents['handover'] = (worker, message, handle) =>
       this.#handover.hear(worker, message, handle)
-    const metrics: WorkerEvents['metrics'] = (worker, said) => this.appMetrics.hear(worker, said)
-    this.#events = {
-      ...events,
-      handover,
-      digest,
-      metrics,
-      ...(onModules && { modules: onModules }),
-    }
+    this.#events = { ...events, handover, digest, ...(onModules && { modules: onModules }) }
   }
 
   get size(): number {
@@ -108,6 +102,11 @@ export class Crew {
 
   get ready(): WorkerHandle[] {
     return [...this.#workers].filter((w) => w.state === 'ready')
+  }
+
+  /** Booted or not. */
+  get standbys(): WorkerHandle[] {
+    return [...this.#workers].filter((w) => standsBy(w.state))
   }
 
   get serving(): WorkerHandle[] {
@@ -184,7 +183,6 @@ export class Crew {
     this.#workers.delete(worker)
     this.#handover.gone(worker)
     this.traffic.gone(worker.id)
-    this.appMetrics.gone(worker.id)
   }
 
   retire(worker: WorkerHandle, reason: LeaveReason, mode: DrainMode, times: Times): void {
@@ -204,7 +202,7 @@ export class Crew {
         mode,
         idleSeconds: times.drainIdle,
         upgradedSeconds: times.drainUpgraded,
-        handover: reason !== 'stop' && reason !== 'upgrade', // nobody here stays to take anything
+        handover: reason === 'upgrade' ? this.#passage.successor !== undefined : reason !== 'stop',
       })
   }
 
@@ -342,7 +340,7 @@ export class Crew {
         w.deadline,
         silentAt(w, times),
         isBooting(w.state) ? w.warnAt : Infinity,
-        w.state === 'ready' && !w.watchdog.heardAt ? performance.now() + FIRST_DIGEST_MS : Infinity,
+        isWatched(w.state) && !w.watchdog.heardAt ? performance.now() + FIRST_DIGEST_MS : Infinity,
       ),
     )
     return Math.min(this.#recycling.nextDue(this.ready, times), ...due)

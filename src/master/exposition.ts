@@ -78,8 +78,8 @@ export class Metrics {
   async #render(): Promise<MetricsText> {
     await this.#ask()
     const Registry = loadRegistry()
-    const { appMetrics } = this.#parts.master.state.crew
-    const all = [serverMetrics(this.picture()), ...this.#withoutOurs(appMetrics.all())]
+    const { app } = this.#parts.master.state.crew.traffic
+    const all = [serverMetrics(this.picture()), ...this.#withoutOurs(app.all())]
     const registry = Registry.aggregate(all)
     return { contentType: registry.contentType, body: await registry.metrics() }
   }
@@ -109,11 +109,11 @@ export class Metrics {
     return new Promise((resolve) => {
       const done = (): void => {
         clearTimeout(late)
-        crew.appMetrics.onHeard = undefined
+        crew.traffic.app.onHeard = undefined
         resolve()
       }
       const late = setTimeout(done, ANSWER_MS).unref()
-      crew.appMetrics.onHeard = (id) => {
+      crew.traffic.app.onHeard = (id) => {
         waiting.delete(id)
         if (waiting.size === 0) done()
       }

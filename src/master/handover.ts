@@ -1,9 +1,11 @@
-// The way of an idle connection from one worker to another: whom it is given to, who has it, and what if that one dies. And
-// who is asked to give some away because others have fewer. Runs in the master, beside its loop: nothing here starts or ends workers.
+// The way of an idle connection from one worker to another, here or, in an upgrade, at the next master: whom it is given to,
+// who has it, and what if that one dies. And who is asked to give some away because others have fewer. Runs in the master,
+// beside its loop: nothing here starts or ends workers.
 
 import type { Log } from '../log.ts'
 import type { Connection, FromHandover } from '../protocol.ts'
 import { surpluses } from './fair-share.ts'
+import type { Party, Passage } from './passage.ts'
 import type { Roll } from './roll.ts'
 import type { Handle } from './sockets.ts'
 import type { WorkerHandle } from './worker-handle.ts'
@@ -15,52 +17,64 @@ const BALANCE_MAX_MS = 10_000
 const LIMBO_MS = 1_000
 /** A worker whose loop stood still for so long when it was last heard of is given nothing; an idle one may seem to for 0.6 s. */
 const STALE_SECONDS = 1
+/** A new master died, and its workers follow within so long: until then one of them may have the connection, ms. */
+const ORPHANS_MS = 2_000
 
 interface Parcel extends Connection {
-  readonly giver: WorkerHandle
+  readonly giver: Party
   /** Open here until it has arrived somewhere: should the taker die before, there is nothing lost. */
   readonly handle: Handle
   readonly since: number
-  readonly refusedBy: Set<WorkerHandle>
-  taker: WorkerHandle | undefined
+  readonly refusedBy: Set<Party>
+  taker: Party | undefined
 }
 
 export class Handover {
   readonly #log: Log
   readonly #roll: Pick<Roll, 'oldest'>
   readonly #ready: () => readonly WorkerHandle[]
+  readonly #passage: Passage
   /** By our own numbers; those without a taker wait, first come first served. */
   readonly #parcels = new Map<number, Parcel>()
-  /** The last number each worker used: `gave` with another one means that the handle before it was lost. */
-  readonly #lastGive = new WeakMap<WorkerHandle, number>()
-  readonly #moved = new WeakMap<WorkerHandle, number>()
+  /** The last number each giver used: `gave` with another one means that the handle before it was lost. */
+  readonly #lastGive = new WeakMap<Party, number>()
+  readonly #moved = new WeakMap<Party, number>()
   #seq = 0
   #limbo: NodeJS.Timeout | undefined
   #balance: NodeJS.Timeout | undefined
   #pause = BALANCE_MS
   #failure: string | undefined
 
-  constructor(log: Log, roll: Pick<Roll, 'oldest'>, ready: () => readonly WorkerHandle[]) {
+  constructor(
+    log: Log,
+    roll: Pick<Roll, 'oldest'>,
+    ready: () => readonly WorkerHandle[],
+    passage: Passage,
+  ) {
     this.#log = log
     this.#roll = roll
     this.#ready = ready
+    this.#passage = passage
+    passage.hear = (party, message, handle) => this.hear(party, message, handle)
+    passage.onLost = (successor) =>
+      void setTimeout(() => this.#leave(successor), ORPHANS_MS).unref()
   }
 
-  hear(worker: WorkerHandle, message: FromHandover, handle: unknown): void {
+  hear(party: Party, message: FromHandover, handle: unknown): void {
     switch (message.type) {
       case 'give':
-        this.#lastGive.set(worker, message.seq)
-        if (handle) this.#accept(worker, message, handle as Handle)
-        else worker.tell({ type: 'given', seq: message.seq, taken: false })
+        this.#lastGive.set(party, message.seq)
+        if (handle) this.#accept(party, message, handle as Handle)
+        else party.tell({ type: 'given', seq: message.seq, taken: false })
         return
       case 'gave':
-        if (this.#lastGive.get(worker) !== message.seq)
-          worker.tell({ type: 'given', seq: message.seq, taken: false })
+        if (this.#lastGive.get(party) !== message.seq)
+          party.tell({ type: 'given', seq: message.seq, taken: false })
         return
       case 'taken':
-        return this.#answered(worker, message.seq, message.taken)
+        return this.#answered(party, message.seq, message.taken)
       case 'load':
-        worker.connections = message.connections
+        party.connections = message.connections
         return this.#counted()
       case 'handover-fails':
         return this.#fails(message.why)
@@ -71,15 +85,20 @@ export class Handover {
   gone(worker: WorkerHandle): void {
     const connections = this.#moved.get(worker)
     if (connections) this.#log.event('handedOver', { ...worker.facts, connections })
+    this.#leave(worker)
+  }
+
+  /** It takes no more of what it was sent. */
+  #leave(taker: Party): void {
     for (const parcel of this.#parcels.values())
-      if (parcel.taker === worker) {
-        parcel.refusedBy.add(worker)
+      if (parcel.taker === taker) {
+        parcel.refusedBy.add(taker)
         parcel.taker = undefined
       }
     this.#send()
   }
 
-  #accept(giver: WorkerHandle, { seq, key, served }: Connection, handle: Handle): void {
+  #accept(giver: Party, { seq, key, served }: Connection, handle: Handle): void {
     const since = performance.now()
     const parcel = { giver, seq, key, served, handle, since, refusedBy: new Set([giver]) }
     this.#parcels.set(++this.#seq, { ...parcel, taker: undefined })
@@ -90,10 +109,10 @@ export class Handover {
     const busy = new Set([...this.#parcels.values()].map(({ taker }) => taker))
     for (const [seq, parcel] of this.#parcels) {
       if (parcel.taker) continue
-      const takers = this.#takers().filter((worker) => !parcel.refusedBy.has(worker))
+      const takers = this.#takersOf(parcel)
       if (takers.length === 0) this.#finish(seq, parcel, false)
-      // one at a time, so that no more than one waits for a worker whose loop stands still
-      const free = takers.filter((worker) => !busy.has(worker))
+      // one at a time, so that no more than one waits for a worker whose loop stands still; a master's does not
+      const free = takers.filter((taker) => taker === this.#passage.successor || !busy.has(taker))
       const [taker] = free.sort((a, b) => a.connections - b.connections)
       if (!taker) continue
       parcel.taker = taker
@@ -105,6 +124,14 @@ export class Handover {
     this.#watchLimbo()
   }
 
+  /** What came from an old master ends here, or goes back: who should answer it if this one is replaced as well? */
+  #takersOf({ giver, refusedBy }: Parcel): Party[] {
+    const { successor, predecessor } = this.#passage
+    const own: Party[] = this.#takers()
+    const all = own.length === 0 && successor && giver !== predecessor ? [successor] : own
+    return all.filter((taker) => !refusedBy.has(taker))
+  }
+
   /** Of the newest code: no client is sent back to an older one, unless there is nothing else. */
   #takers(): WorkerHandle[] {
     const staying = this.#ready().filter(({ reason }) => reason === undefined)
@@ -114,12 +141,12 @@ export class Handover {
     return fresh.length > 0 ? fresh : able
   }
 
-  #answered(worker: WorkerHandle, seq: number, taken: boolean): void {
+  #answered(taker: Party, seq: number, taken: boolean): void {
     const parcel = this.#parcels.get(seq)
-    if (parcel?.taker !== worker) return
+    if (parcel?.taker !== taker) return
     if (taken) this.#finish(seq, parcel, true)
     else {
-      parcel.refusedBy.add(worker)
+      parcel.refusedBy.add(taker)
       parcel.taker = undefined
     }
     this.#send()

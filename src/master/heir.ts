@@ -1,10 +1,12 @@
 // A master that was started by another one to take its place: what it inherits, and the talk between the two until it is in
-// charge. If the old one dies before, it takes charge by itself. Runs in the new master, loaded in no other.
+// charge, and about idle connections thereafter. If the old one dies before, it takes charge by itself. Runs in the new master,
+// loaded in no other.
 
 import { UserError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { DrainMode } from '../protocol.ts'
 import { FIRST_SOCKET, type Bequest, type FromHeir, type ToHeir } from './bequest.ts'
+import type { Party, Passage } from './passage.ts'
 import type { Pidfile } from './pidfile.ts'
 import type { Sockets } from './sockets.ts'
 
@@ -19,18 +21,28 @@ interface Crown {
   readonly sockets: Sockets
   readonly log: Log
   readonly version: string
+  /** Undefined: no connections are taken. */
+  readonly passage: Passage | undefined
 }
 
 export class Heir {
   readonly bequest: Bequest
   #state: 'waiting' | 'in-charge' | 'stopping' = 'waiting'
   #stop: ((mode: DrainMode) => void) | undefined
+  #passage: Passage | undefined
+  /** Gives what its workers have. */
+  readonly #predecessor: Party = {
+    connections: 0,
+    tell: (message) => {
+      if (message.type === 'given') void this.#tell({ ...message, type: 'taken' })
+    },
+  }
   #mayTake!: () => void
   readonly #told = new Promise<void>((resolve) => (this.#mayTake = resolve))
 
   constructor(bequest: Bequest) {
     this.bequest = bequest
-    process.on('message', (message) => this.#hear(message as ToHeir))
+    process.on('message', (message, handle) => this.#hear(message as ToHeir, handle))
     process.once('disconnect', () => this.#mayTake())
     if (!process.connected) this.#mayTake()
     process.channel?.unref()
@@ -67,7 +79,7 @@ export class Heir {
   }
 
   /** All workers are ready. True: in charge. False: the old master goes on. */
-  async takeCharge({ pidfile, sockets, log, version }: Crown): Promise<boolean> {
+  async takeCharge({ pidfile, sockets, log, version, passage }: Crown): Promise<boolean> {
     void this.#tell({ type: 'ready' })
     await this.#told
     if (this.#state !== 'waiting') return false
@@ -85,13 +97,24 @@ export class Heir {
     sockets.closeUnused()
     const { pid } = this.bequest
     log.event(isAlone ? 'promoted' : 'tookOver', { predecessor: pid })
-    void this.#tell({ type: 'in-charge', version, node: process.version })
+    if (passage) passage.predecessor = this.#predecessor
+    this.#passage = passage
+    const takes = passage !== undefined
+    void this.#tell({ type: 'in-charge', version, node: process.version, takes })
     return true
   }
 
-  #hear(message: ToHeir): void {
-    if (message.type === 'take-charge') this.#mayTake()
-    if (message.type === 'stop') setTimeout(() => this.#stopWith(message.mode), OWN_SIGNAL_MS)
+  #hear(message: ToHeir, handle: unknown): void {
+    switch (message.type) {
+      case 'take-charge':
+        return this.#mayTake()
+      case 'stop':
+        return void setTimeout(() => this.#stopWith(message.mode), OWN_SIGNAL_MS)
+      case 'take':
+        return this.#passage?.hear(this.#predecessor, { ...message, type: 'give' }, handle)
+      case 'sent':
+        return this.#passage?.hear(this.#predecessor, { ...message, type: 'gave' })
+    }
   }
 
   #stopWith(mode: DrainMode): void {

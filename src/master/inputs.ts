@@ -8,6 +8,7 @@ import type { Log } from '../log.ts'
 import type { DrainMode, LoadedFile, ToMaster } from '../protocol.ts'
 import type { Crew } from './crew.ts'
 import type { MasterHooks } from './master-hooks.ts'
+import type { Passage } from './passage.ts'
 import type { LoopOrder } from './signals.ts'
 import type { Sockets } from './sockets.ts'
 import type { WorkerHandle } from './worker-handle.ts'
@@ -68,6 +69,8 @@ export interface MasterOptions {
   readonly log: Log
   readonly hooks: MasterHooks
   readonly sockets: Sockets
+  /** For idle connections, from the master before this one and to the one after it. */
+  readonly passage: Passage
   /** How many workers a configuration asks for. */
   readonly bounds: (config: Config) => Bounds
   /** How many there were before an upgrade: what TTIN, TTOU and the load made of it holds until the next reload. */

@@ -48,3 +48,6 @@ export const standsBy = (state: State): boolean => state === 'warming' || state 
 
 /** Has not finished its boot. */
 export const isBooting = (state: State): boolean => state === 'booting' || state === 'warming'
+
+/** Has booted and stays: its watchdog says when its event loop stands still. */
+export const isWatched = (state: State): boolean => state === 'ready' || state === 'standby'

@@ -69,8 +69,8 @@ export class Master {
     if (this.#inbox.push(input) === 1) setImmediate(() => this.#turn())
   }
 
-  get pids(): number[] {
-    return this.#crew.serving.map((w) => w.pid)
+  get workers(): WorkerHandle[] {
+    return this.#crew.all
   }
 
   get urls(): string[] {

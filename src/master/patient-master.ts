@@ -8,6 +8,7 @@ import type { Log } from '../log.ts'
 import type { Input, MasterOptions, MasterState } from './inputs.ts'
 import { Master } from './master.ts'
 import { Reloader } from './reloader.ts'
+import type { WorkerHandle } from './worker-handle.ts'
 
 /**
  * 'fresh': nothing has changed since this master was made; 'changed': something has. 'waiting': there is none, until something
@@ -35,8 +36,8 @@ export class PatientMaster {
     this.#explain(options.config)
   }
 
-  get pids(): number[] {
-    return this.#master.pids
+  get workers(): WorkerHandle[] {
+    return this.#master.workers
   }
 
   get urls(): string[] {

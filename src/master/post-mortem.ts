@@ -35,6 +35,7 @@ export class PostMortem {
       this.#alerts.count(now)
       this.#log.event('workerTimeout', { ...facts, uptime, ...payload(postMortem) })
       if (state === 'ready') return 'left' // killed for what it did, not failing to start: its successor need not wait
+      if (state === 'standby') return 'crashed' // no request did that, so the next one may do the same
     }
     if (isLeaving(state) || (state === 'killed' && worker.reason)) {
       const reason = worker.killedFor ? 'killed' : worker.reason!

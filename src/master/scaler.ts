@@ -15,6 +15,8 @@ export interface Memory {
   /** Of each ready worker that is known. */
   readonly workers: readonly number[]
   readonly master: number
+  /** Of those on standby, together. */
+  readonly standbys: number
   /** By the container or the machine. */
   readonly granted: number
 }
@@ -87,11 +89,14 @@ const follow = (before: Trend, is: Trend['is'], now: number): Trend =>
   before.is === is ? { ...before, looks: before.looks + 1 } : { is, since: now, looks: 1 }
 
 /** One more is expected to need what the others need on average. */
-function hasRoom({ workers, master, granted }: Memory): boolean {
-  if (workers.length === 0) return true
-  const sum = workers.reduce((a, b) => a + b, master)
-  return sum + mean(workers) <= MEMORY * granted
+function hasRoom(memory: Memory): boolean {
+  const { workers, granted } = memory
+  return workers.length === 0 || inUse(memory) + mean(workers) <= MEMORY * granted
 }
+
+/** Of all processes together, bytes. */
+export const inUse = ({ workers, master, standbys }: Memory): number =>
+  workers.reduce((sum, bytes) => sum + bytes, master + standbys)
 
 /** Of an empty list: 0. */
 export const mean = (list: readonly number[]): number =>

@@ -11,7 +11,7 @@ import { queuedConnections } from './accept-queue.ts'
 import type { Crew } from './crew.ts'
 import type { MasterOptions, Scaled } from './inputs.ts'
 import { ResidentMemory } from './memory.ts'
-import { NO_TREND, decide, mean, type Load, type Trend } from './scaler.ts'
+import { NO_TREND, decide, inUse, mean, type Load, type Memory, type Trend } from './scaler.ts'
 import type { Sockets } from './sockets.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
@@ -39,7 +39,7 @@ export class Size {
   /** How many workers there should be. */
   target: number
   readonly #o: Pick<MasterOptions, 'log' | 'hooks' | 'bounds'>
-  readonly #crew: Pick<Crew, 'ready'>
+  readonly #crew: Pick<Crew, 'ready' | 'standbys'>
   readonly #sockets: Pick<Sockets, 'descriptors'>
   readonly #memory = new ResidentMemory()
   /** Bytes, by pid. */
@@ -54,7 +54,7 @@ export class Size {
 
   constructor(
     options: Pick<MasterOptions, 'log' | 'hooks' | 'bounds' | 'config' | 'workers' | 'sockets'>,
-    crew: Pick<Crew, 'ready'>,
+    crew: Pick<Crew, 'ready' | 'standbys'>,
     onAsked: () => void = () => undefined,
   ) {
     this.#o = options
@@ -125,17 +125,24 @@ export class Size {
   }
 
   #look(ready: readonly WorkerHandle[], now: number): Load {
-    const pids = ready.map(({ pid }) => pid)
-    this.#memory.read(pids, (pid, bytes) => this.#resident.set(pid, bytes))
-    for (const pid of this.#resident.keys()) if (!pids.includes(pid)) this.#resident.delete(pid)
     return {
       utilization: ready.flatMap((worker) => utilizationOf(worker, now) ?? []),
       queued: queuedConnections(this.#sockets.descriptors),
-      memory: {
-        workers: [...this.#resident.values()],
-        master: process.memoryUsage.rss(),
-        granted: Math.min(grantedBy().memory, totalmem()),
-      },
+      memory: this.#memoryOf(ready, this.#crew.standbys),
+    }
+  }
+
+  #memoryOf(ready: readonly WorkerHandle[], standbys: readonly WorkerHandle[]): Memory {
+    const pids = [...ready, ...standbys].map(({ pid }) => pid)
+    this.#memory.read(pids, (pid, bytes) => this.#resident.set(pid, bytes))
+    for (const pid of this.#resident.keys()) if (!pids.includes(pid)) this.#resident.delete(pid)
+    const known = (some: readonly WorkerHandle[]): number[] =>
+      some.flatMap(({ pid }) => this.#resident.get(pid) ?? [])
+    return {
+      workers: known(ready),
+      standbys: known(standbys).reduce((sum, bytes) => sum + bytes, 0),
+      master: process.memoryUsage.rss(),
+      granted: Math.min(grantedBy().memory, totalmem()),
     }
   }
 
@@ -154,9 +161,12 @@ export class Size {
     this.#trend = trend
     if (!held || this.#lack === 'told') return
     this.#lack = 'told'
-    const { workers, master, granted } = load.memory
-    const bytes = workers.reduce((sum, n) => sum + n, master)
-    this.#o.log.event('noMemoryToScale', { workers: this.target, bytes, granted })
+    const { granted } = load.memory
+    this.#o.log.event('noMemoryToScale', {
+      workers: this.target,
+      bytes: inUse(load.memory),
+      granted,
+    })
   }
 }
 

@@ -3,7 +3,7 @@
 import { fs } from '../builtin.ts'
 import { workerBounds, type Bounds } from '../cgroup.ts'
 import type { Config, StartRequest } from '../config.ts'
-import { deferred, type Deferred } from '../deferred.ts'
+import { deferred } from '../deferred.ts'
 import { UserError } from '../errors.ts'
 import type { HookServer } from '../hooks.ts'
 import { Log, isReadable } from '../log.ts'
@@ -15,7 +15,9 @@ import { MasterHooks } from './master-hooks.ts'
 import { Master } from './master.ts'
 import { Operations, operationsParts, type OperationsParts } from './operations.ts'
 import { Pidfile } from './pidfile.ts'
+import { Passage } from './passage.ts'
 import { keepPreloaded } from './preloaded.ts'
+import { running, type Ran } from './running.ts'
 import { listenToSignals, type Order } from './signals.ts'
 import { Sockets, canOwnSockets } from './sockets.ts'
 import { mendRoundRobin } from './stock-cluster.ts'
@@ -24,26 +26,6 @@ import { appName, type Birth } from './worker-init.ts'
 
 /** The end of the server waits for its last hook so long. */
 const ON_EXIT_SECONDS = 10
-
-/** A server that runs. */
-export interface Running {
-  /** Of the workers that serve, or will when they have booted. */
-  pids(): number[]
-  /** Where it listens: `http://127.0.0.1:8000`, `unix:/run/app.sock`. */
-  urls(): string[]
-  reload(): void
-  /** Graceful: requests in flight finish. Resolves like `finished`. */
-  stop(): Promise<number>
-  /** All workers are ready; rejects with a UserError when they can't be. */
-  readonly ready: Promise<void>
-  /** The exit status, when everything is gone: 0 clean, 1 something had to be killed, 3 or 4 the application's fault. */
-  readonly finished: Promise<number>
-}
-
-/** Of the command, whose process can be replaced. */
-interface Ran extends Running {
-  readonly succession: Succession
-}
 
 /**
  * For the CLI: runs until stopped and answers the exit status. Errors are in the log. `heir`: what an old master left, which
@@ -94,6 +76,8 @@ export async function startMaster(
     hooks: new MasterHooks(log, owner),
     pidfile,
     sockets: own,
+    passage: new Passage(),
+    takes: sockets === 'owned' && config.settings.handover,
     heir,
     makeMaster: await masterFor(config, config.settings.chdir || request.directory),
   })
@@ -126,10 +110,13 @@ interface Parts {
   readonly hooks: MasterHooks
   readonly pidfile: Pidfile | undefined
   readonly sockets: Sockets
+  readonly passage: Passage
+  /** Its workers can take idle connections. */
+  readonly takes: boolean
   readonly heir: Heir | undefined
   readonly makeMaster: (
     options: MasterOptions,
-  ) => Pick<Master, 'start' | 'post' | 'pids' | 'urls' | 'state'>
+  ) => Pick<Master, 'start' | 'post' | 'workers' | 'urls' | 'state'>
 }
 
 function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts): Ran {
@@ -180,45 +167,19 @@ function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts):
   heir?.alive()
   if (!heir) parts.operations.openSoon(forOperations)
   const begun = begin(master, request.config, { ...parts, stopped: stopped.signal })
-  return running({ master, obey, ready, finished, succession })
-}
-
-function running({
-  master,
-  obey,
-  ready,
-  finished,
-  succession,
-}: {
-  master: ReturnType<Parts['makeMaster']>
-  obey: (order: Order, by: string, name: string) => void
-  ready: Deferred<void>
-  finished: Deferred<number>
-  succession: Succession
-}): Ran {
-  return {
-    pids: () => master.pids,
-    urls: () => master.urls,
-    reload: () => obey('reload', 'reload()', 'reload()'),
-    stop: () => {
-      obey('stop', 'stop()', 'stop()')
-      return finished.promise
-    },
-    ready: ready.promise,
-    finished: finished.promise,
-    succession,
-  }
+  return running({ master, log, obey, ready, finished, succession })
 }
 
 /** All workers are ready. False: after all, an old master goes on in our place. */
 async function takeCharge(
   { config }: StartRequest,
-  { server, log, operations, hooks, pidfile, sockets, heir }: Parts,
+  { server, log, operations, hooks, pidfile, sockets, passage, takes, heir }: Parts,
   facts: ReadyFacts,
   forOperations: OperationsParts,
 ): Promise<boolean> {
   log.open(config.settings)
-  if (heir && !(await heir.takeCharge({ pidfile, sockets, log, version: version() }))) return false
+  const crown = { pidfile, sockets, log, version: version(), passage: takes ? passage : undefined }
+  if (heir && !(await heir.takeCharge(crown))) return false
   sayReady(log, config, facts)
   hooks.run('whenReady', { ...server, ...facts })
   await operations.open(forOperations, heir?.bequest.pid)
@@ -270,7 +231,7 @@ const boundsOf = ({ settings }: Config): Bounds => workerBounds(settings.workers
 function basics(
   request: StartRequest,
   birth: Omit<Birth, 'config'>,
-  { log, hooks, sockets, heir, stopped }: Parts & { stopped: AbortSignal },
+  { log, hooks, sockets, passage, heir, stopped }: Parts & { stopped: AbortSignal },
 ): Omit<MasterOptions, 'onReady' | 'onEnd'> {
   let { requestContext, standby } = request.config.settings
   return {
@@ -279,6 +240,7 @@ function basics(
     log,
     hooks,
     sockets,
+    passage,
     bounds: boundsOf,
     workers: heir?.bequest.workers,
     standby: (config) => (birth.sockets === 'owned' ? config.settings.standby : 0),

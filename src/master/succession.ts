@@ -5,6 +5,7 @@ import type { StartRequest } from '../config.ts'
 import { UserError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Master } from './master.ts'
+import type { Passage } from './passage.ts'
 import type { Pidfile } from './pidfile.ts'
 import type { LoopOrder, Order } from './signals.ts'
 import type { Sockets } from './sockets.ts'
@@ -16,6 +17,7 @@ export interface SuccessionParts {
   readonly sockets: Sockets
   /** Who has the listening sockets: us, or node:cluster. */
   readonly socketOwner: 'owned' | 'cluster'
+  readonly passage: Passage
   readonly pidfile: Pidfile | undefined
   readonly master: () => Pick<Master, 'state' | 'post'>
 }

@@ -1,7 +1,9 @@
 // What the workers have served, summed up from their digests: counters that don't go back when a worker goes, and the rates of
 // the last seconds. Pure. Runs in the master.
 
+import type { Digest, FromMetrics, LastCount } from '../protocol.ts'
 import { labelsOf, quantile, type Served } from '../statistics.ts'
+import { AppMetrics } from './app-metrics.ts'
 
 /** Rates are those of so many seconds. */
 const WINDOW_MS = 10_000
@@ -60,11 +62,24 @@ interface Known {
 }
 
 export class Traffic {
+  /** The application's own metrics. */
+  readonly app = new AppMetrics()
   readonly #accounts = new Map<number, Known>()
   readonly #totals = new Map<string, SeriesTotal>()
   /** Of workers that are gone. */
   #before = 0
   #untrackedBefore = 0
+
+  /** Whatever a worker says of what it has served and counted. `now`: ms. */
+  told(
+    worker: { readonly id: number; readonly generation: number; readonly routes: Known['routes'] },
+    said: Digest | LastCount | FromMetrics,
+    now: number,
+  ): void {
+    if (said.type === 'metrics') return this.app.hear(worker, said.metrics)
+    this.hear(worker.id, worker.routes, said.served, now)
+    if (said.type === 'digest') this.#accounts.get(worker.id)!.untracked = said.untracked
+  }
 
   /** A worker has spoken; `served` is missing when nothing has changed. `routes`: the patterns it knows; `now`: ms. */
   hear(worker: number, routes: readonly string[], served: Served | undefined, now: number): void {
@@ -74,14 +89,9 @@ export class Traffic {
     known.account.hear(served, now)
   }
 
-  /** Connections so far that its watchdog did not see. */
-  overlooked(worker: number, untracked: number): void {
-    const known = this.#accounts.get(worker)
-    if (known) known.untracked = untracked
-  }
-
   /** It will not serve any more; what it has served still counts. */
   gone(worker: number): void {
+    this.app.gone(worker)
     const known = this.#accounts.get(worker)
     if (!known) return
     this.#accounts.delete(worker)

@@ -10,6 +10,7 @@ import { BEQUEST_VARIABLE, type Bequest, type FromHeir, type ToHeir } from './be
 import type { MasterState } from './inputs.ts'
 import { chooseNode } from './node-choice.ts'
 import type { SuccessionParts } from './succession.ts'
+import { Successor } from './successor.ts'
 import { tellSystemd } from './systemd.ts'
 
 /** What a new master may take beyond `bootTimeout`: node, the package and the settings file are loaded, s. */
@@ -177,16 +178,19 @@ export class Upgrade {
         return this.#tell({ type: 'take-charge' })
       case 'in-charge':
         if (this.#state === 'handing-over') this.#handOver(message)
+        return
+      case 'taken': // for successor.ts, which hears it too
     }
   }
 
-  #handOver({ version, node }: Extract<FromHeir, { type: 'in-charge' }>): void {
+  #handOver({ version, node, takes }: Extract<FromHeir, { type: 'in-charge' }>): void {
     this.#state = 'over'
     clearTimeout(this.#timer)
     const child = this.#child!
-    child.disconnect()
+    const { log, passage } = this.#parts
+    if (takes && child.connected) passage.successor = new Successor(child, passage)
+    else if (child.connected) child.disconnect()
     child.unref()
-    const { log } = this.#parts
     const seconds = (performance.now() - this.#beganAt) / 1000
     log.event('upgraded', { master: child.pid!, version, node, seconds })
     this.#onInCharge()

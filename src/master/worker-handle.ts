@@ -4,7 +4,7 @@
 import cluster, { type Worker } from 'node:cluster'
 import { ChildProcess } from 'node:child_process'
 import { createRequire } from 'node:module'
-import type { Duplex, Readable } from 'node:stream'
+import type { Duplex } from 'node:stream'
 import { pathToFileURL } from 'node:url'
 import type { ErrorCode, UserError } from '../errors.ts'
 import { importsDone, loadHooks, workerEntry } from '../paths.ts'
@@ -66,9 +66,8 @@ export interface WorkerEvents {
   message(worker: WorkerHandle, message: ToMaster): void
   handover(worker: WorkerHandle, message: FromHandover, handle: unknown): void
   exit(worker: WorkerHandle, code: number | null, signal: NodeJS.Signals | null): void
-  digest(worker: WorkerHandle, said: Digest | LastCount): void
+  digest(worker: WorkerHandle, said: Digest | LastCount | FromMetrics): void
   modules?(files: readonly LoadedFile[]): void
-  metrics?(worker: WorkerHandle, metrics: FromMetrics['metrics']): void
 }
 
 /** Its stderr may be open a moment longer than the process lives, ms. */
@@ -123,7 +122,7 @@ export class WorkerHandle {
     this.id = this.#worker.id
     this.pid = child.pid ?? 0
     this.lastWords = new LastWords(options.quiet)
-    this.watchdog = new WatchdogPipe(child.stdio[WATCHDOG_PIPE] as Readable, (said) =>
+    this.watchdog = new WatchdogPipe((child.stdio as unknown[])[WATCHDOG_PIPE] as Duplex, (said) =>
       said.type === 'interrupted' ? events.message(this, said) : events.digest(this, said),
     )
     this.preloadPipe = (child.stdio as unknown[])[PRELOAD_PIPE] as Duplex | undefined
@@ -133,7 +132,7 @@ export class WorkerHandle {
       const message = open<ToMaster | FromHandover | FromModules | FromMetrics>(raw)
       if (!message) return
       if (message.type === 'modules') return events.modules?.(message.files)
-      if (message.type === 'metrics') return events.metrics?.(this, message.metrics)
+      if (message.type === 'metrics') return events.digest(this, message)
       if (isFromHandover(message)) events.handover(this, message, handle)
       else events.message(this, message)
     })

@@ -7,6 +7,7 @@ import type { RequestListener } from 'node:http'
 import net from 'node:net'
 import { http } from '../builtin.ts'
 import type { FetchApp } from './fetch-handler.ts'
+import { acceptsFor } from './raw-connection.ts'
 
 /** Completes "it must be ...". */
 export const ACCEPTED_APPS =
@@ -72,6 +73,7 @@ export async function secondDoor(server: net.Server): Promise<Serving> {
   const door = await emptyServer(server)
   door.removeAllListeners('connection')
   door.on('connection', (socket) => server.emit('connection', socket))
+  acceptsFor(door, server)
   return serving(door)
 }
 

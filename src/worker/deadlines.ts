@@ -95,20 +95,20 @@ export class Deadlines {
     const elapsed = now - this.#sweptAt
     this.#utilization.late(elapsed - (this.#pace === 'busy' ? SWEEP_MS : IDLE_MS))
     this.#sweptAt = now
-    for (const entry of this.#requests.inFlight) this.#look(entry, now, elapsed)
+    this.#requests.inFlight.each((entry) => this.#look(entry, now, elapsed))
     if (this.#requests.inFlight.size === 0 && this.#pace === 'busy') this.#setPace('idle')
   }
 
   #look(entry: Entry, now: number, elapsed: number): void {
-    if (entry.state !== 'running' || entry.deadline === Infinity) return
+    if (entry.state !== 'running' || entry.dueAt === Infinity) return
     if (entry.isReceiving && this.#isUploading(entry, now)) {
-      entry.deadline += elapsed
+      entry.dueAt += elapsed
       this.#tracker.timed(entry)
     }
-    const isLate = now >= entry.deadline
+    const isLate = now >= entry.dueAt
     if (!isLate && !this.#isSlow(entry, now)) return
     if (isExempt(entry.res)) {
-      entry.deadline = Infinity
+      entry.dueAt = Infinity
       this.#tracker.timed(entry)
     } else if (isLate) this.#expire(entry)
     else this.#warn(entry, now)
@@ -128,13 +128,13 @@ export class Deadlines {
     )
   }
 
-  #isSlow({ warned, timeout, deadline }: Entry, now: number): boolean {
+  #isSlow({ warned, timeout, dueAt }: Entry, now: number): boolean {
     const { slowRatio } = this.#settings
-    return !warned && slowRatio > 0 && deadline - now <= timeout * 1000 * (1 - slowRatio)
+    return !warned && slowRatio > 0 && dueAt - now <= timeout * 1000 * (1 - slowRatio)
   }
 
   #warn(entry: Entry, now: number): void {
-    entry.warned = true
+    entry.warn()
     const { method, route } = entry
     this.#channel.tell({
       type: 'slow',
@@ -178,7 +178,7 @@ export class Deadlines {
     if (answered) {
       this.#say504(
         entry,
-        performance.now() < entry.deadline ? 'it held up all other requests' : undefined,
+        performance.now() < entry.dueAt ? 'it held up all other requests' : undefined,
       )
       swallow(res) // other code of the same request may go on
     } else cutOff(req, res)

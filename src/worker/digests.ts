@@ -22,10 +22,7 @@ export class Digests {
   /** `stale`: since when the loop has not turned, ms; `clock`: the main thread's. */
   make(stale: number, clock: number): Digest {
     const board = this.#board
-    const busy = [...board.slots()].filter(
-      ({ state }) => state === STATE.inFlight || state === STATE.begun,
-    )
-    const oldest = busy.sort((a, b) => msBetween(b.startedAt, a.startedAt)).slice(0, LISTED)
+    const busy = inFlight(board)
     return {
       type: 'digest',
       stale: stale / 1000,
@@ -38,7 +35,7 @@ export class Digests {
       loopDelay: this.#loopDelay(stale / 1000),
       heap: { used: board.head(HEAD.heapUsed) * 1024, limit: board.head(HEAD.heapLimit) * 1024 },
       ...this.#served(),
-      oldest: oldest.map((slot) => named(slot, clock)),
+      oldest: oldestOf(busy, clock),
     }
   }
 
@@ -56,6 +53,16 @@ export class Digests {
     return { served: this.#statistics.read() }
   }
 }
+
+export const inFlight = (board: Scoreboard): SlotView[] =>
+  [...board.slots()].filter(({ state }) => state === STATE.inFlight || state === STATE.begun)
+
+/** `clock`: the main thread's. */
+export const oldestOf = (slots: SlotView[], clock: number): RequestFacts[] =>
+  slots
+    .sort((a, b) => msBetween(b.startedAt, a.startedAt))
+    .slice(0, LISTED)
+    .map((slot) => named(slot, clock))
 
 /** `clock`: the main thread's. */
 export function named(slot: SlotView, clock: number): RequestFacts {

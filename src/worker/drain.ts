@@ -19,6 +19,8 @@ const LOOK_MS = 20
 const QUEUE = { ms: 500, connections: 4096 }
 /** Deadlines that move by less are not worth a message, ms. */
 const DEADLINE_MS = 500
+/** Nobody took a connection, and it is back here: what its client has said meanwhile is read before it is closed as idle, ms. */
+const BACK_MS = 50
 /** Requests in flight get this long in a quick stop, or when the master is dead, ms. */
 const QUICK_MS = 500
 /** Without a master, everything is over after this long, whatever the application's own handlers do, ms. */
@@ -182,7 +184,7 @@ export class Drain {
   /** The master kills who takes too long, and only it knows whether that is gracefulTimeout or what the requests have. */
   #tellDeadline(now: number): void {
     const open = [...this.#parts.requests.inFlight].filter(({ res }) => !isExempt(res))
-    const last = Math.max(0, ...open.map(({ deadline }) => deadline))
+    const last = Math.max(0, ...open.map(({ dueAt }) => dueAt))
     if (last === this.#toldDeadline || Math.abs(last - this.#toldDeadline) < DEADLINE_MS) return
     this.#toldDeadline = last
     const seconds = last === Infinity ? -1 : Math.max(0, last - now) / 1000
@@ -191,7 +193,12 @@ export class Drain {
 
   #closeIdle(): void {
     const { servers, requests, handover } = this.#parts
-    servers.closeIdle((socket) => handover.moves(socket))
+    const now = performance.now()
+    const isBack = (socket: net.Socket): boolean => {
+      const bornAt = servers.bornAt(socket)
+      return bornAt < Infinity && now - bornAt < BACK_MS
+    }
+    servers.closeIdle((socket) => handover.moves(socket) || isBack(socket))
     for (const session of servers.sessions) session.close()
     for (const entry of requests.inFlight)
       if (isExempt(entry.res) && !entry.res.writableEnded)

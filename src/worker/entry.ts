@@ -63,9 +63,12 @@ function serve(
   const servers = new Servers(init.settings, init.explicit)
   const { keepAlive, requestContext, abortFetch } = init.settings
   const requests = new Requests(servers, keepAlive > 0, requestContext ? storage : undefined)
-  const memory = sharedMemory(init)
+  const routes = Object.keys(init.settings.routes).length
+  const memory = { board: new Scoreboard(), statistics: new Statistics(routes) }
   const handover = new Handover(servers, channel, init.settings)
-  const shutdown = shutdownFor(channel)
+  const shutdown = new Shutdown((thrown) =>
+    channel.tell({ type: 'hook-failed', hook: 'onShutdown', ...thrown }),
+  )
   const drain = new Drain({ servers, requests, channel, handover, hooks, shutdown })
   channel.onMessage = (message, handle) => {
     if (message.type === 'drain') drain.start(message)
@@ -73,50 +76,29 @@ function serve(
     else if (message.type === 'metrics') void metrics.tell()
     else handover.hear(message, handle)
   }
-  const metrics = new AppMetrics(channel)
   drain.watchMaster()
   drain.catchSignals(init.settings)
   const uncaught = new Uncaught(channel, requests)
   const interrupts = new Interrupts(init.settings, channel)
-  const readiness = new Readiness(init, channel, standing, () => {
-    handover.changed()
-    watch(memory, init, interrupts, channel)
-    if (init.settings.crash === 'drain') uncaught.watch()
-    setImmediate(() => hooks.postWorkerInit?.())
+  const readiness = new Readiness(init, channel, standing, {
+    booted: () => watch(memory, init, interrupts, channel),
+    ready() {
+      handover.changed()
+      if (init.settings.crash === 'drain') uncaught.watch()
+      setImmediate(() => hooks.postWorkerInit?.())
+    },
   })
-  requests.hook(
-    requestHooks(init, {
-      channel,
-      servers,
-      requests,
-      drain,
-      handover,
-      readiness,
-      shutdown,
-      ...memory,
-      hooks,
-      standing,
-      metrics,
-    }),
-  )
+  const metrics = new AppMetrics(channel)
+  const own = { servers, requests, drain, handover, readiness, shutdown, metrics, ...memory }
+  requests.hook(requestHooks(init, { ...own, channel, hooks, standing }))
   forgiveOwnAborts()
   if (requestContext && abortFetch) followRequests()
   if (init.sockets === 'owned') ownSockets(init, { channel, requests })
-  readiness.app = load(init, channel)
+  const app = load(init, channel)
+  readiness.app = app
   drain.onCleanUp(() => metrics.tellLast())
-  drain.onCleanUp(() => close(readiness.app))
+  drain.onCleanUp(() => Promise.allSettled(app.onClose.map((close) => close())))
 }
-
-const sharedMemory = ({ settings }: WorkerInit): Pick<Parts, 'board' | 'statistics'> => ({
-  board: new Scoreboard(),
-  statistics: new Statistics(Object.keys(settings.routes).length),
-})
-
-const shutdownFor = (channel: Channel): Shutdown =>
-  new Shutdown((thrown) => channel.tell({ type: 'hook-failed', hook: 'onShutdown', ...thrown }))
-
-const close = (app: AppWatch | undefined): Promise<unknown> =>
-  Promise.allSettled((app?.onClose ?? []).map((closeIt) => closeIt()))
 
 function promote(
   { slot, title }: { slot: number; title: string },
@@ -129,7 +111,7 @@ function promote(
   readiness.promoted()
 }
 
-/** Not before the worker is ready: a boot has its own limit, and the thread would slow it down. */
+/** Not before the worker has booted: a boot has its own limit, and the thread would slow it down. */
 function watch(
   { board, statistics }: Pick<Parts, 'board' | 'statistics'>,
   { settings }: WorkerInit,

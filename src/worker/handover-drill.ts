@@ -49,7 +49,7 @@ async function exercise(
   await converse(client, signal)
   learnProperties(socket)
   must(idleSockets(server).includes(socket), 'an idle connection is not known as idle')
-  must(isPlain(socket, server) && isAtRest(socket), 'an idle connection is not at rest')
+  must(isPlain(socket, server, server) && isAtRest(socket), 'an idle connection is not at rest')
   await move(socket, door, signal)
   must((await connectionsOf(server)) === 1, 'a moved connection is counted wrongly')
   await converse(client, signal)

@@ -9,12 +9,14 @@ import type { Channel } from './channel.ts'
 import { drill } from './handover-drill.ts'
 import { queryOf } from './listen.ts'
 import {
+  acceptorOf,
   adopt,
   detach,
   hasRoom,
   idleSockets,
   isAtRest,
   isPlain,
+  readerOf,
   release,
   takeBack,
   type Detached,
@@ -42,7 +44,9 @@ type State = 'serving' | 'preparing' | 'leaving' | 'over'
 interface Place {
   /** What the same server is known by in every worker. */
   readonly key: string
-  readonly server: http.Server
+  readonly server: net.Server
+  /** Whose parser reads: another server, if this is a further address of an application that exports its handler. */
+  readonly reader: http.Server
   readonly door: Door
   underWay: number
   /** How many may be on their way: one only, from when nobody took one until somebody does. */
@@ -86,11 +90,12 @@ export class Handover {
   /** A server of the application listens. Only node's plain HTTP/1 server on a socket of the master is of use. */
   listening(server: net.Server): void {
     const query = queryOf(server)
-    if (!this.#settings.handover || !query || !isPlainHttp(server)) return
+    const reader = readerOf(server)
+    if (!this.#settings.handover || !query || !isPlainHttp(reader)) return
     const { address, port, addressType, fd, index } = query
     const key = [address, port, addressType, fd, index].join(' ')
     const door = (server as unknown as { _handle: Door })._handle
-    this.#places.set(server, { key, server, door, underWay: 0, window: WINDOW, retryAt: 0 })
+    this.#places.set(server, { key, server, reader, door, underWay: 0, window: WINDOW, retryAt: 0 })
     server.once('close', () => this.#places.delete(server))
     setTimeout(() => void this.#tryOut(), DRILL_MS).unref()
     this.changed() // from none to none: so the master knows whom it can give some
@@ -179,8 +184,8 @@ export class Handover {
   }
 
   #placeOf(socket: net.Socket): Place | undefined {
-    const place = this.#places.get((socket as { server?: net.Server }).server!)
-    return place && isPlain(socket, place.server) ? place : undefined
+    const place = this.#places.get(acceptorOf(socket)!)
+    return place && isPlain(socket, place.server, place.reader) ? place : undefined
   }
 
   /** Idle, or never heard from; of the places that may give some. */
@@ -190,7 +195,7 @@ export class Handover {
       ({ underWay, window, retryAt }) => underWay < window && retryAt <= now,
     )
     if (open.length === 0 || this.#works !== 'yes') return
-    for (const { server } of open) yield* idleSockets(server)
+    for (const reader of new Set(open.map((place) => place.reader))) yield* idleSockets(reader)
     for (const socket of this.#servers.sockets) if (this.#servers.isSilent(socket)) yield socket
   }
 

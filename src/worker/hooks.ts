@@ -2,7 +2,7 @@
 
 import type net from 'node:net'
 import type { WorkerInit } from '../protocol.ts'
-import { Router } from '../routes.ts'
+import { Router, type Route } from '../routes.ts'
 import type { Scoreboard } from '../scoreboard.ts'
 import { AccessLog } from './access-log.ts'
 import type { AppMetrics } from './app-metrics.ts'
@@ -19,7 +19,7 @@ import { whyRefused } from './limits.ts'
 import { Pool } from './pool.ts'
 import type { Readiness } from './readiness.ts'
 import { answer } from './refuse.ts'
-import { Entry } from './request-entry.ts'
+import { Entry, Limits } from './request-entry.ts'
 import type { Req, RequestHooks, Requests, Res } from './requests.ts'
 import { stampTimeout } from './sent-headers.ts'
 import type { Servers } from './servers.ts'
@@ -49,20 +49,23 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
   const tracker = new Tracker(parts.board)
   const deadlines = new Deadlines({ ...parts, tracker }, settings)
   const router = new Router(settings.routes)
+  const limitsOf = limits(settings.timeout)
   const turnstile = new Turnstile((entry) => tracker.timed(entry))
   const log = accessLog(init, parts.standing)
   const pool = usesPool(init) ? new Pool(servers, channel, settings) : undefined
   const count = counter(settings, parts)
-  tracker.hookResponses()
+  tracker.hookResponses((entry) => parts.requests.over(entry))
   offerContext(tracker, parts, settings.timeoutCeiling)
   return {
     begin(req, res) {
       const route = router.isEmpty ? undefined : router.match(req.method ?? '', req.url ?? '')
-      const entry = new Entry(req, res, route, settings)
+      const entry = new Entry(req, res, limitsOf(route))
       if (log) entry.sentBefore = sentSoFar(req)
       if (settings.timeoutHeader) stampTimeout(entry)
-      if (refuses(req, res, settings, route?.maxBody ?? settings.maxBody))
-        return void (log?.writeAtEnd(entry), tally(statistics, entry))
+      if (refuses(req, res, settings, route?.maxBody ?? settings.maxBody)) {
+        tally(statistics, entry)
+        return letGo(entry, log)
+      }
       tracker.began(entry)
       deadlines.began(entry.startedAt)
       hooks.preRequest?.(entry)
@@ -91,6 +94,25 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
     upgraded: (socket) => tracker.upgraded(socket),
     failed: (error) => tellBindError(channel, error),
     listening: (server) => listens(parts, server),
+  }
+}
+
+/** It has been answered: nobody tracks it. */
+function letGo(entry: Entry, log: AccessLog | undefined): undefined {
+  if (!log) return entry.release() as undefined
+  log.writeAtEnd(entry)
+  entry.res.on('close', () => entry.release())
+}
+
+/** The same limits for all requests of a route: they would be a good part of what a request weighs. */
+function limits(timeout: number): (route: Route | undefined) => Limits {
+  const unrouted = new Limits(undefined, timeout)
+  const known = new Map<Route, Limits>()
+  return (route) => {
+    if (route === undefined) return unrouted
+    const limits = known.get(route) ?? new Limits(route, route.timeout ?? timeout)
+    known.set(route, limits)
+    return limits
   }
 }
 

@@ -2,7 +2,8 @@
 // Runs in the watchdog thread, on a main thread that is blocked, only with `blocked: 'interrupt'`.
 
 import { HEAD, type Scoreboard } from '../scoreboard.ts'
-import { MainThread, isInspectors, type Look, type Stand } from './main-thread.ts'
+import { isInspectors } from './main-session.ts'
+import { MainThread, type Look, type Stand } from './main-thread.ts'
 import { sleep } from './sleep.ts'
 import type { Sight } from './trap.ts'
 

@@ -1,8 +1,8 @@
 // The main thread as a debugger sees it: made to stand still, looked at, let go. Runs in the watchdog thread, only with
-// `blocked: 'interrupt'`. The inspector opens no port for that, and costs nothing before and after.
+// `blocked: 'interrupt'`.
 
 import type { Debugger } from 'node:inspector'
-import { inspector } from '../builtin.ts'
+import { MainSession } from './main-session.ts'
 import { CLEAR_EXPRESSION, SIGHT_EXPRESSION, STACK_EXPRESSION, withoutOwn } from './trap.ts'
 import { sleep } from './sleep.ts'
 import type { Sight } from './trap.ts'
@@ -24,13 +24,6 @@ export interface Stand extends Look {
   readonly immediates: string | undefined
 }
 
-export class InspectorError extends Error {}
-
-interface Evaluated {
-  readonly result?: { readonly value?: unknown }
-  readonly exceptionDetails?: { readonly text: string }
-}
-
 /** Where our own code is. */
 const HERE = new URL('.', import.meta.url).href
 
@@ -38,19 +31,18 @@ const isApplications = (url: string): boolean =>
   url !== '' && !url.startsWith('node:') && !url.startsWith(HERE)
 
 export class MainThread {
-  readonly #session = new (inspector().Session)()
+  readonly #session = new MainSession()
   readonly #urls = new Map<string, string>()
 
   constructor() {
-    this.#session.connectToMainThread()
-    this.#session.on('Debugger.scriptParsed', ({ params }) =>
-      this.#urls.set(params.scriptId, params.url),
+    this.#session.on<Debugger.ScriptParsedEventDataType>('Debugger.scriptParsed', (script) =>
+      this.#urls.set(script.scriptId, script.url),
     )
   }
 
   /** While it runs. */
   async look(): Promise<Look> {
-    const sight = (await this.#evaluate(SIGHT_EXPRESSION)) as Sight
+    const sight = (await this.#session.evaluate(SIGHT_EXPRESSION)) as Sight
     const inHook = (await this.stack()).some((line) => /^at \S*hook\S* \(node:/i.test(line))
     return { sight, inHook }
   }
@@ -59,11 +51,15 @@ export class MainThread {
   async halt(how: Halt, ms: number): Promise<Stand | undefined> {
     this.#session.post('Debugger.enable') // again and again does no harm
     const paused = new Promise<Debugger.CallFrame[]>((resolve) =>
-      this.#session.once('Debugger.paused', ({ params }) => resolve(params.callFrames)),
+      this.#session.once<Debugger.PausedEventDataType>('Debugger.paused', ({ callFrames }) =>
+        resolve(callFrames),
+      ),
     )
     this.#session.post(`Debugger.${how}`)
     const frames = await Promise.race([paused, sleep(ms, undefined)])
-    return frames && this.#describe(frames, (await this.#evaluate(SIGHT_EXPRESSION)) as Sight)
+    return (
+      frames && this.#describe(frames, (await this.#session.evaluate(SIGHT_EXPRESSION)) as Sight)
+    )
   }
 
   #describe(frames: Debugger.CallFrame[], sight: Sight): Stand {
@@ -80,7 +76,7 @@ export class MainThread {
 
   /** The JavaScript stack, as its lines. */
   async stack(): Promise<string[]> {
-    const text = (await this.#evaluate(STACK_EXPRESSION)) as string
+    const text = (await this.#session.evaluate(STACK_EXPRESSION)) as string
     return withoutOwn(text.split('\n').slice(1))
   }
 
@@ -91,38 +87,16 @@ export class MainThread {
    */
   async end({ immediates }: Stand, beforehand: () => void): Promise<void> {
     if (immediates !== undefined)
-      await this.#ask('Debugger.evaluateOnCallFrame', {
+      await this.#session.ask('Debugger.evaluateOnCallFrame', {
         callFrameId: immediates,
         expression: 'outstandingQueue.head = prevImmediate._idleNext',
       })
-    await this.#evaluate(CLEAR_EXPRESSION)
+    await this.#session.evaluate(CLEAR_EXPRESSION)
     beforehand()
-    await this.#ask('Debugger.resume', { terminateOnResume: true })
+    await this.#session.ask('Debugger.resume', { terminateOnResume: true })
   }
 
-  /** Lets go of it. A session left open would keep the process from ending. */
   leave(): void {
-    this.#session.post('Debugger.disable')
-    this.#session.disconnect()
-  }
-
-  async #evaluate(expression: string): Promise<unknown> {
-    return (await this.#ask('Runtime.evaluate', { expression, returnByValue: true })).result?.value
-  }
-
-  /** Rejects with an InspectorError, also when the expression throws. */
-  #ask(method: string, parameters: object): Promise<Evaluated> {
-    return new Promise((resolve, reject) =>
-      this.#session.post(method, parameters, (error: Error | null, answer: Evaluated = {}) => {
-        const problem = error?.message ?? answer.exceptionDetails?.text
-        if (problem === undefined) resolve(answer)
-        else reject(new InspectorError(problem))
-      }),
-    )
+    this.#session.leave()
   }
 }
-
-/** Also ERR_INSPECTOR_...: not connected, not available. */
-export const isInspectors = (error: unknown): error is Error =>
-  error instanceof InspectorError ||
-  String((error as NodeJS.ErrnoException).code).startsWith('ERR_INSPECTOR_')

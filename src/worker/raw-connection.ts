@@ -18,11 +18,11 @@ export interface Door {
   onconnection(errno: number, client: RawHandle): void
 }
 
-type Counted = http.Server & { _connections: number; _emitCloseIfDrained(): void }
+type Counted = net.Server & { _connections: number; _emitCloseIfDrained(): void }
 type Inner = net.Socket & {
   _handle: RawHandle | null
   _server: Counted | null
-  server?: http.Server
+  server?: net.Server
   parser?: object | null
   /** Until it has been sent whole. */
   _httpMessage?: object | null
@@ -35,8 +35,20 @@ interface ConnectionsList {
 /** A connection without a socket, still counted by its server. */
 export interface Detached {
   readonly handle: RawHandle
-  readonly server: http.Server
+  readonly server: net.Server
 }
+
+/** For each server that only accepts: the one that it emits its connections on. */
+const readers = new WeakMap<net.Server, net.Server>()
+
+export const acceptsFor = (server: net.Server, reader: net.Server): void =>
+  void readers.set(server, reader)
+
+/** The server that reads what comes by connections of this one: itself, as a rule. */
+export const readerOf = (server: net.Server): net.Server => readers.get(server) ?? server
+
+/** Who accepted it, if a server of this process did. */
+export const acceptorOf = (socket: net.Socket): net.Server | null => (socket as Inner)._server
 
 let listSymbol: symbol | undefined
 
@@ -73,14 +85,14 @@ export function learnProperties(socket: net.Socket): void {
 
 /**
  * Whether node accepted it for `server` itself, and nobody has left more on it than listeners: with anything else the
- * connection is more than its bytes.
+ * connection is more than its bytes. `reader`: readerOf(server).
  */
-export function isPlain(socket: net.Socket, server: http.Server): boolean {
+export function isPlain(socket: net.Socket, server: net.Server, reader: http.Server): boolean {
   const inner = socket as Inner
   return (
-    inner.server === server &&
+    inner.server === reader &&
     inner._server === server &&
-    server.timeout === 0 &&
+    reader.timeout === 0 &&
     inner._handle !== null &&
     Object.keys(inner).every((key) => known.has(key))
   )
@@ -134,7 +146,7 @@ export function adopt(door: Door, handle: RawHandle): void {
   door.onconnection(0, handle)
 }
 
-const uncount = (server: http.Server): void => void (server as Counted)._connections--
+const uncount = (server: net.Server): void => void (server as Counted)._connections--
 
-export const hasRoom = (server: http.Server): boolean =>
+export const hasRoom = (server: net.Server): boolean =>
   server.maxConnections == null || (server as Counted)._connections < server.maxConnections

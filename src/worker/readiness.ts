@@ -17,6 +17,13 @@ const CHECK_MS = 250
 
 const WAITS = 'it listens, but has not called ready()'
 
+interface Milestones {
+  /** Once, whether it then stands by or joins the pool. */
+  readonly booted: () => void
+  /** It joins the pool. */
+  readonly ready: () => void
+}
+
 export class Readiness {
   app: AppWatch | undefined
   #state: 'booting' | 'listening' | 'checking' | 'standby' | 'ready' = 'booting'
@@ -28,10 +35,10 @@ export class Readiness {
   readonly #init: WorkerInit
   readonly #channel: Channel
   readonly #standing: Standing
-  readonly #onReady: () => void
+  readonly #on: Milestones
 
-  constructor(init: WorkerInit, channel: Channel, standing: Standing, onReady: () => void) {
-    this.#onReady = onReady
+  constructor(init: WorkerInit, channel: Channel, standing: Standing, on: Milestones) {
+    this.#on = on
     this.#init = init
     this.#channel = channel
     this.#standing = standing
@@ -120,16 +127,18 @@ export class Readiness {
   }
 
   #booted(): void {
-    if (!this.#standing.isStandby) return this.#join()
-    this.#state = 'standby'
-    this.#channel.tell({ type: 'standby' })
+    if (this.#standing.isStandby) {
+      this.#state = 'standby'
+      this.#channel.tell({ type: 'standby' })
+    } else this.#join()
+    this.#on.booted()
   }
 
   #join(): void {
     this.#state = 'ready'
     releaseSockets()
     for (const server of this.#listening) if (server.listening) this.#announce(server)
-    this.#onReady()
+    this.#on.ready()
     this.#channel.tell({ type: 'ready' })
   }
 

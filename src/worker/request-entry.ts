@@ -1,17 +1,31 @@
 // One request in flight: its clock, its id, its signal. Runs in every worker.
 
 import type { RequestContext } from './context.ts'
+import { clocks } from './in-flight.ts'
 import { ours } from './own-aborts.ts'
 import type { Req, Res } from './requests.ts'
 import type { Route } from '../routes.ts'
 
-export type EntryState = 'queued' | 'running' | 'timed-out' | 'failed' | 'over'
+const STATES = ['running', 'queued', 'timed-out', 'failed', 'over'] as const
+export type EntryState = (typeof STATES)[number]
 
-/** Seconds. */
-export interface Limits {
-  /** 0: no deadline. */
+/** Of a route, or of all requests without one: shared by those they are for, who know their index alone. */
+export class Limits {
+  readonly route: Route | undefined
+  /** Seconds; 0: no deadline. */
   readonly timeout: number
+  readonly index: number
+  static readonly all: Limits[] = []
+
+  constructor(route: Route | undefined, timeout: number) {
+    this.route = route
+    this.timeout = timeout
+    this.index = Limits.all.push(this) - 1
+  }
 }
+
+/** Of what is over, if nobody asked for more than its id before. */
+const NONE = new Limits(undefined, 0)
 
 /** What the sweep knows of an upload. */
 export interface Upload {
@@ -22,62 +36,156 @@ export interface Upload {
   receivedAt: number
 }
 
-/** Where a response has its entry. */
-export const ENTRY = Symbol('nodicorn.entry')
-export type Marked = Res & { [ENTRY]?: Entry }
+/** What few requests have. */
+interface Extras {
+  id: string | undefined
+  controller: AbortController | undefined
+  upload: Upload | undefined
+  /** Once it is over: its last. In ms of performance.now(). */
+  deadline: number
+  state: EntryState
+  limits: Limits
+}
 
 const ID_HEADER = 'x-request-id'
 /** What a client may choose as an id: it ends up in logs and headers. */
 const USABLE_ID = /^[\w.:+/=@-]{1,128}$/
 
-let sequence = 0
+const QUEUED = STATES.indexOf('queued')
+const OVER = STATES.indexOf('over')
+/** What is in the marks of a place: the index of its state, two flags, and above them the index of its limits. */
+const MARK = { state: 7, entered: 8, warned: 16 } as const
+const LIMITS_SHIFT = 5
 
-/** One is made for each request: fields are what it weighs, and #private ones take longer to make. */
+/** One is made for each request: fields are what it weighs, and #private ones take longer to make. Its numbers are in `clocks`. */
 export class Entry implements RequestContext {
   readonly req: Req
   readonly res: Res
-  readonly route: Route | undefined
-  /** Seconds; 0: no deadline. */
-  readonly timeout: number
-  /** Ms of performance.now(). */
-  readonly startedAt: number
-  /** Bytes its connection had sent before it; counted for the access log only. */
-  sentBefore = 0
-  /** Small and unique in this worker: what the scoreboard knows it by. */
-  readonly number = (sequence = (sequence + 1) & 0x7fffffff)
-  state: EntryState = 'running'
-  /** It counts against the concurrency of its route. */
-  entered = false
-  /** Ms of performance.now(); Infinity without one. */
-  deadline: number
-  /** Its place on the scoreboard, or -1. */
-  slot = -1
-  upload: Upload | undefined = undefined
-  /** `slow` was logged. */
-  warned = false
-  /** For in-flight.ts. */
-  next: Entry | undefined = undefined
-  previous: Entry | undefined = undefined
-  private givenId: string | undefined = undefined
-  private controller: AbortController | undefined = undefined
+  /** Of its clocks, and nobody else's in this worker while it is in flight: what the scoreboard knows it by. */
+  readonly number: number
+  private extras: Extras | undefined = undefined
 
-  constructor(req: Req, res: Res, route: Route | undefined, limits: Limits) {
+  constructor(req: Req, res: Res, limits: Limits) {
+    const now = performance.now()
     this.req = req
     this.res = res
-    this.route = route
-    this.timeout = route?.timeout ?? limits.timeout
-    this.startedAt = performance.now()
-    this.deadline = this.timeout > 0 ? this.startedAt + this.timeout * 1000 : Infinity
+    const { timeout, index } = limits
+    const deadline = timeout > 0 ? now + timeout * 1000 : Infinity
+    this.number = clocks.take(now, deadline, index << LIMITS_SHIFT)
+  }
+
+  private get at(): number {
+    return clocks.at(this.number)
+  }
+
+  get state(): EntryState {
+    if (clocks.isOver(this.number)) return this.extras?.state ?? 'over'
+    return STATES[clocks.marks(this.at) & MARK.state]!
+  }
+
+  private set state(state: EntryState) {
+    const { at } = this
+    clocks.setMarks(at, (clocks.marks(at) & ~MARK.state) | STATES.indexOf(state))
+  }
+
+  private get limits(): Limits {
+    if (clocks.isOver(this.number)) return this.extras?.limits ?? NONE
+    return Limits.all[clocks.marks(this.at) >> LIMITS_SHIFT]!
+  }
+
+  get route(): Route | undefined {
+    return this.limits.route
+  }
+
+  /** Seconds; 0: no deadline. */
+  get timeout(): number {
+    return this.limits.timeout
+  }
+
+  /** Ms of performance.now(). Not known any more once it is over. */
+  get startedAt(): number {
+    return clocks.startedAt(this.at)
+  }
+
+  /** Ms of performance.now(); Infinity without one, and once it is over. */
+  get dueAt(): number {
+    return clocks.deadline(this.at)
+  }
+
+  set dueAt(ms: number) {
+    clocks.setDeadline(this.at, ms)
+  }
+
+  /** For its handler, who may go on asking when it is over. */
+  get deadline(): number {
+    const { deadline } = this.more()
+    return clocks.isOver(this.number) ? deadline : this.dueAt
+  }
+
+  /** Bytes its connection had sent before it; counted for the access log only. */
+  get sentBefore(): number {
+    return clocks.sentBefore(this.at)
+  }
+
+  set sentBefore(bytes: number) {
+    clocks.setSentBefore(this.at, bytes)
+  }
+
+  /** Its own place on the scoreboard, or -1: it has that of its connection, or none. */
+  get slot(): number {
+    return clocks.slot(this.at)
+  }
+
+  set slot(slot: number) {
+    clocks.setSlot(this.at, slot)
+  }
+
+  /** It counts against the concurrency of its route. */
+  get entered(): boolean {
+    return (clocks.marks(this.at) & MARK.entered) !== 0
+  }
+
+  enter(): void {
+    clocks.setMarks(this.at, clocks.marks(this.at) | MARK.entered)
+  }
+
+  /** `slow` was logged. */
+  get warned(): boolean {
+    return (clocks.marks(this.at) & MARK.warned) !== 0
+  }
+
+  warn(): void {
+    clocks.setMarks(this.at, clocks.marks(this.at) | MARK.warned)
+  }
+
+  get upload(): Upload | undefined {
+    return this.extras?.upload
+  }
+
+  set upload(upload: Upload) {
+    this.more().upload = upload
+  }
+
+  private more(): Extras {
+    return (this.extras ??= {
+      id: undefined,
+      controller: undefined,
+      upload: undefined,
+      deadline: Infinity,
+      state: 'over',
+      limits: NONE,
+    })
   }
 
   /** The client's X-Request-Id if it is usable, else one made when first asked for. */
   get id(): string {
-    if (this.givenId === undefined) {
+    const extras = this.more()
+    if (extras.id === undefined) {
       const given = this.req.headers[ID_HEADER]
       const usable = typeof given === 'string' && USABLE_ID.test(given)
-      this.givenId = usable ? given : process.getBuiltinModule('node:crypto').randomUUID()
+      extras.id = usable ? given : process.getBuiltinModule('node:crypto').randomUUID()
     }
-    return this.givenId
+    return extras.id
   }
 
   get method(): string {
@@ -90,14 +198,15 @@ export class Entry implements RequestContext {
 
   /** Made when first asked for: most handlers never do. */
   get signal(): AbortSignal {
-    if (!this.controller) {
-      this.controller = new AbortController()
-      if (this.state === 'timed-out') this.controller.abort(timeoutError(this))
-      else if (this.state === 'failed') this.controller.abort(handlerFailed())
+    const extras = this.more()
+    if (!extras.controller) {
+      extras.controller = new AbortController()
+      if (this.state === 'timed-out') extras.controller.abort(timeoutError(this))
+      else if (this.state === 'failed') extras.controller.abort(handlerFailed())
       else if (this.state === 'over' && !this.res.writableFinished)
-        this.controller.abort(clientLeft())
+        extras.controller.abort(clientLeft())
     }
-    return this.controller.signal
+    return extras.controller.signal
   }
 
   /** Its body is still on its way. */
@@ -110,39 +219,54 @@ export class Entry implements RequestContext {
   /** To `seconds` from now, if that is later, and at most to `ceiling` seconds after it began. */
   extend(seconds: number, timeoutCeiling: number): void {
     const ceiling = this.startedAt + timeoutCeiling * 1000
-    if (this.deadline !== Infinity && this.state === 'running')
-      this.deadline = Math.max(this.deadline, Math.min(ceiling, performance.now() + seconds * 1000))
+    if (this.dueAt !== Infinity && this.state === 'running')
+      this.dueAt = Math.max(this.dueAt, Math.min(ceiling, performance.now() + seconds * 1000))
   }
 
   /** There is no room on its route: until there is, no clock runs. */
   wait(): void {
     this.state = 'queued'
-    this.deadline = Infinity
+    this.dueAt = Infinity
   }
 
   start(): void {
     this.state = 'running'
-    if (this.timeout > 0) this.deadline = performance.now() + this.timeout * 1000
+    if (this.timeout > 0) this.dueAt = performance.now() + this.timeout * 1000
   }
 
   /** Its deadline passed: the handler may find out and stop. */
   timeOut(): void {
     this.state = 'timed-out'
-    this.controller?.abort(timeoutError(this))
+    this.extras?.controller?.abort(timeoutError(this))
   }
 
   /** Its handler threw where nobody caught it: whatever else works for it may stop. */
   fail(): void {
     this.state = 'failed'
-    this.controller?.abort(handlerFailed())
+    this.extras?.controller?.abort(handlerFailed())
   }
 
   /** Its response is finished, or its client left. */
   end(): void {
-    if (this.state === 'running' || this.state === 'queued') {
-      this.state = 'over'
-      if (!this.res.writableFinished) this.controller?.abort(clientLeft())
-    }
+    const { at } = this
+    const marks = clocks.marks(at)
+    if ((marks & MARK.state) > QUEUED) return
+    clocks.setMarks(at, (marks & ~MARK.state) | OVER)
+    const controller = this.extras?.controller
+    if (controller !== undefined && !this.res.writableFinished) controller.abort(clientLeft())
+  }
+
+  /** After all who want to know when it began and ended. Its handler may go on, above all if nobody heard what it answered. */
+  release(): void {
+    if (clocks.isOver(this.number)) return
+    const isOver = (clocks.marks(this.at) & MARK.state) === OVER
+    if (this.extras !== undefined || !isOver || !this.res.writableFinished)
+      Object.assign(this.more(), {
+        deadline: this.dueAt,
+        state: this.state,
+        limits: this.limits,
+      })
+    clocks.give(this.number)
   }
 }
 

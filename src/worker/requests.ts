@@ -2,6 +2,7 @@
 // Owns the one hook on node's servers: `emit` of net.Server, which http, https and http2 servers all inherit.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
+import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type {
   Http2ServerRequest,
@@ -10,15 +11,21 @@ import type {
   ServerHttp2Stream,
 } from 'node:http2'
 import net from 'node:net'
+import { bind, followBodies, type Enter } from './body-context.ts'
 import { InFlight } from './in-flight.ts'
 import type { TLSSocket } from 'node:tls'
-import { ENTRY, type Entry, type Marked } from './request-entry.ts'
+import { allInLine, isBeingParsed, isInLine, lineOf, standsIn } from './line.ts'
+import type { Entry } from './request-entry.ts'
 import { linger } from './refuse.ts'
 import type { Servers } from './servers.ts'
 import { asRequest } from './stream-request.ts'
 
 export type Req = IncomingMessage | Http2ServerRequest
 export type Res = ServerResponse | Http2ServerResponse
+
+/** Where a response has its entry, if its connection does not know it. */
+const ENTRY = Symbol('nodicorn.entry')
+type Marked = Res & { [ENTRY]?: Entry }
 
 export interface RequestHooks {
   /** A request's headers are here. Undefined: it was answered already and must not reach the application. */
@@ -82,6 +89,7 @@ export class Requests {
     this.#hooks = hooks
     const emit = this.#emit
     const requests = this
+    if (this.#context) followBodies(this.#context, this.#enter)
     net.Server.prototype.emit = function (this: net.Server, event: string, a?: never, b?: never) {
       if (event === 'request' || CARRIES_REQUEST.has(event)) {
         const entry = requests.#begin(this, event, a, b)
@@ -97,40 +105,53 @@ export class Requests {
 
   /** Undefined: nothing to track, go on; null: answered already. */
   #begin(server: net.Server, event: string, a: unknown, b: unknown): Entry | undefined | null {
+    const source = a as EventEmitter
     if (event === 'stream') {
       // with a 'request' listener node makes the request out of the stream, and emits that
       if (server.listenerCount('request') > 0) return undefined
       ;[a, b] = asRequest(a as ServerHttp2Stream, b as Record<string, string>)
-    } else if ((b as Marked)[ENTRY]) return undefined // after checkContinue an application emits 'request' itself
+    } else if ((b as Marked)[ENTRY] || isInLine(a as Req, b as Res)) return undefined // after checkContinue an application emits 'request' itself
     const res = b as Marked
     if (this.draining && this.#keepAlive && res.socket === null)
       this.#takeBackGoodbye((a as Req).socket)
     if (!this.#keepAlive || this.#isLast(a as Req)) sayGoodbye(a as Req, res, this.draining)
     const entry = this.#hooks.begin(a as Req, res)
     if (entry === undefined) return null
-    res[ENTRY] = entry
     this.inFlight.add(entry)
-    res.on('close', this.#closed)
-    if (res.socket === null) this.#waitInLine((a as Req).socket, entry)
+    const line = lineOf(entry.req.socket)
+    if (line === undefined || !standsIn(line, entry)) this.#listen(entry, res)
+    if (this.#context && isHttp2(a as Req)) bind(source, entry, this.#context, this.#enter)
     return entry
+  }
+
+  /** To a response that its connection does not know: TLS, HTTP/2, what an application made itself. */
+  #listen(entry: Entry, res: Marked): void {
+    res[ENTRY] = entry
+    res.on('close', this.#closed)
+    if (res.socket === null) this.#waitInLine(entry.req.socket as net.Socket, entry)
   }
 
   /** One listener for all responses: a closure for each would be a good part of what tracking costs. */
   readonly #closed = ((requests) =>
     function (this: Marked) {
-      requests.#over(this[ENTRY]!)
+      requests.over(this[ENTRY]!)
     })(this)
 
-  #over(entry: Entry): void {
+  /** Its response was sent, or its client left. */
+  over(entry: Entry): void {
     if (!this.inFlight.delete(entry)) return
-    entry.end()
-    this.#hooks.ended(entry)
+    try {
+      entry.end()
+      this.#hooks.ended(entry)
+    } finally {
+      entry.release()
+    }
   }
 
   /** A pipelined response that never gets its turn does not hear that its connection closed. */
   #waitInLine(socket: net.Socket, entry: Entry): void {
     const line = this.#lines.get(socket) ?? new Set()
-    if (!this.#lines.has(socket)) socket.once('close', () => line.forEach((one) => this.#over(one)))
+    if (!this.#lines.has(socket)) socket.once('close', () => line.forEach((one) => this.over(one)))
     this.#lines.set(socket, line.add(entry))
     entry.res.on('close', () => line.delete(entry))
   }
@@ -168,6 +189,15 @@ export class Requests {
     return passed
   }
 
+  /** The application is called again, when more of the request has come. */
+  readonly #enter: Enter = (entry, emit) => {
+    const outer = this.passing
+    this.passing = entry
+    const emitted = this.#context!.run(entry, emit)
+    this.passing = outer
+    return emitted
+  }
+
   #other(server: net.Server, event: string, a: unknown, b: unknown): void {
     switch (event) {
       case 'connection':
@@ -199,6 +229,8 @@ export class Requests {
   readonly #disconnected = ((requests) =>
     function (this: net.Socket) {
       requests.#servers.disconnected(this)
+      const line = lineOf(this)
+      if (line) for (const entry of allInLine(line)) requests.over(entry)
       requests.#hooks.disconnected(this)
     })(this)
 
@@ -219,10 +251,6 @@ const call = (emit: Emit, server: net.Server, event: string, { req, res }: Entry
  * second is for nothing, because node itself restores the context when that call is over.
  */
 const ENTERS = !('_enable' in AsyncLocalStorage.prototype)
-
-const isBeingParsed = (req: Req): boolean =>
-  !isHttp2(req) &&
-  (req.socket as { parser?: { incoming?: unknown } | null }).parser?.incoming === req
 
 const CARRIES_REQUEST = new Set(['checkContinue', 'checkExpectation', 'stream'])
 

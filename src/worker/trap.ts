@@ -13,6 +13,8 @@ const HOLD_MS = 3_000
 const NAME = 'nodicorn.trap'
 export const trapExpression = (ticket: number): string =>
   `globalThis[Symbol.for('${NAME}')](${ticket})`
+/** A Glance. Holds nothing still. */
+export const GLANCE_EXPRESSION = `globalThis[Symbol.for('${NAME}')].glance()`
 
 /** The same for what interruptible.ts offers: a Sight, the stack as text, and forgetting the stack of async ids. */
 export const HOLDER_NAME = 'nodicorn.interrupt'
@@ -30,6 +32,12 @@ export interface Sight {
   readonly request: number
 }
 
+/** What is running, and its stack as text. */
+export interface Glance extends Sight {
+  readonly id: string
+  readonly stack: string
+}
+
 /** `look` answers whose code is on the stack, and that request's id, '' if unknown. */
 export function setTrap(
   memory: SharedArrayBuffer,
@@ -37,20 +45,20 @@ export function setTrap(
 ): void {
   const ints = new Int32Array(memory)
   const text = Buffer.from(memory, FIELDS * 4)
-  Object.defineProperty(globalThis, Symbol.for(NAME), {
-    value: (ticket: number) => {
-      const isReleased = (): boolean => Atomics.load(ints, TRAP.released) >= ticket
-      if (isReleased()) return // it comes too late: the watchdog went on
-      const { loop, request, id } = look()
-      ints[TRAP.loop] = loop
-      ints[TRAP.request] = request
-      ints[TRAP.length] = text.write(`${id}\n${currentStack()}`)
-      Atomics.store(ints, TRAP.held, ticket)
-      // not by Atomics.wait(): if that is where it was interrupted, the inner wait ends the outer one, or node (20)
-      const limit = performance.now() + HOLD_MS
-      while (!isReleased() && performance.now() < limit);
-    },
-  })
+  const hold = (ticket: number): void => {
+    const isReleased = (): boolean => Atomics.load(ints, TRAP.released) >= ticket
+    if (isReleased()) return // it comes too late: the watchdog went on
+    const { loop, request, id } = look()
+    ints[TRAP.loop] = loop
+    ints[TRAP.request] = request
+    ints[TRAP.length] = text.write(`${id}\n${currentStack()}`)
+    Atomics.store(ints, TRAP.held, ticket)
+    // not by Atomics.wait(): if that is where it was interrupted, the inner wait ends the outer one, or node (20)
+    const limit = performance.now() + HOLD_MS
+    while (!isReleased() && performance.now() < limit);
+  }
+  const glance = (): Glance => ({ ...look(), stack: currentStack() })
+  Object.defineProperty(globalThis, Symbol.for(NAME), { value: Object.assign(hold, { glance }) })
 }
 
 /** An application's own Error.prepareStackTrace would run its code, so it is out of the way for a moment; source maps stay. */

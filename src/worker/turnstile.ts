@@ -48,15 +48,21 @@ export class Turnstile {
     const waited = [...gate.waiting].find((one) => one.entry === entry)
     if (waited) return this.#forget(gate, waited)
     if (entry.entered) gate.inside--
+    const { concurrency } = entry.route
+    // that calls the application: not while node is amid ending this one's response
+    if (gate.waiting.size > 0) process.nextTick(() => this.#letIn(gate, concurrency))
+  }
+
+  #letIn(gate: Gate, concurrency: number): void {
     const [next] = gate.waiting
-    if (!next || gate.inside >= entry.route.concurrency) return
+    if (!next || gate.inside >= concurrency) return
     this.#forget(gate, next)
     this.#enter(gate, next.entry, next.go)
   }
 
   #enter(gate: Gate, entry: Entry, go: () => void): void {
     gate.inside++
-    entry.entered = true
+    entry.enter()
     if (entry.state === 'queued') {
       entry.start()
       this.#timed(entry)

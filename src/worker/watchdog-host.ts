@@ -11,8 +11,8 @@ import type { WatchdogData } from './watchdog.ts'
 
 /** How often it is asked whether a debugger is attached, ms. */
 const DEBUGGER_MS = 1_000
-/** The thread needs little: it reads shared memory and writes a few lines. */
-const LIMITS = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2, stackSizeMb: 2 }
+/** The thread needs little: it reads shared memory and writes a few lines. But a CPU profile may have 30 MB, and room costs nothing. */
+const LIMITS = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 2, stackSizeMb: 2 }
 
 /** `stallTimeout` in seconds, 0 for never. `onFailure`: there is no watchdog, or no longer; the application need not suffer. */
 export function startWatchdog(

@@ -2,23 +2,19 @@
 // clients, tells the master, ends the process; or, if asked to, stops the culprit's code alone. Runs in a worker thread of every
 // worker, started by watchdog-host.ts.
 
-import type { Debugger, Session } from 'node:inspector'
 import { parentPort, workerData } from 'node:worker_threads'
-import { fs, inspector } from '../builtin.ts'
 import { HEAD, INTERRUPTED, STATE, Scoreboard, msBetween, type SlotView } from '../scoreboard.ts'
-import { Digests, named } from './digests.ts'
+import { Digests, inFlight, named, oldestOf } from './digests.ts'
 import { interrupt, testPause, type Verdict } from './interrupt.ts'
+import { Inspections } from './inspections.ts'
 import { answerAll, type Outcome } from './last-answers.ts'
-import { sleep } from './sleep.ts'
+import { MainSession } from './main-session.ts'
+import { MasterPipe } from './master-pipe.ts'
+import { comesTrue, sleep } from './sleep.ts'
 import { Statistics } from '../statistics.ts'
+import { stepToApplication } from './stepping.ts'
 import { TRAP, namesApplication, readSight, readStack, trapExpression } from './trap.ts'
-import {
-  WATCHDOG_PIPE,
-  type Digest,
-  type FromWatchdog,
-  type PostMortem,
-  type RequestFacts,
-} from '../protocol.ts'
+import type { Digest, PostMortem, RequestFacts } from '../protocol.ts'
 
 export interface WatchdogData {
   readonly board: SharedArrayBuffer
@@ -43,8 +39,6 @@ const NATIVE_MS = 250
 const TRIES = 4
 /** The same if stepping is out of the question. */
 const SAMPLES = 20
-/** A turn of node's own code between two microtasks is some 60 statements, each of a millisecond or less. */
-const STEPPING_MS = 1_000
 const DIGEST_MS = 1_000
 /** An idle loop beats twice a second, and a busy machine may delay that: less than this is no stall, ms. */
 const LEAST_STALL_MS = 2_000
@@ -71,6 +65,10 @@ const board = new Scoreboard(buffer)
 const digests = new Digests(board, new Statistics(0, counters))
 const trapInts = new Int32Array(trap)
 
+/** The master is dead. The main thread leaves by itself if it can; if it is stuck, nobody else would end it. */
+const pipe = new MasterPipe(() => setTimeout(() => process.kill(process.pid, 'SIGKILL'), 900))
+/** `ending`: for now, it does no other thing to the main thread. `suspended`: the loop stands still for good reasons. */
+let state: 'watching' | 'ending' | 'suspended' = 'watching'
 let beat = -1
 /** When this thread first saw that beat, on its own clock. */
 let beatSeenAt = performance.now()
@@ -89,13 +87,14 @@ function look(): void {
   const overslept = now - lookedAt > OVERSLEPT_MS
   lookedAt = now
   const current = board.head(HEAD.beat)
-  if (current !== beat || overslept || board.head(HEAD.debugged) === 1) {
+  const isExcused = overslept || state === 'suspended' || board.head(HEAD.debugged) === 1
+  if (current !== beat || isExcused) {
     beat = current
     beatSeenAt = now
     moves = 0
   }
   const stale = now - beatSeenAt
-  if (now - toldAt >= DIGEST_MS) tell(digest(now, stale))
+  if (now - toldAt >= DIGEST_MS) pipe.mention(digest(now, stale))
   if (stale < STALE_MS) return next()
   const reason = whyEnd(stale)
   if (reason && power !== 'in-test') void end(reason)
@@ -119,30 +118,32 @@ const isLate = (slot: SlotView, clock: number): boolean =>
   msBetween(slot.deadline, clock) >= 0
 
 async function end(reason: PostMortem['reason']): Promise<void> {
-  const session = new (inspector().Session)()
-  session.connectToMainThread()
+  state = 'ending'
+  await comesTrue(LEAST_STALL_MS, () => !inspections.isAtMain)
+  const main = new MainSession()
   // what may be interrupted is left alone by our debugger, for interrupt.ts has one of its own
-  let inJavaScript = await trapMain(session, power === 'proved' ? 'sampling' : 'stepping')
-  if (turned()) return goOn(session)
+  let inJavaScript = await trapMain(main, power === 'proved' ? 'sampling' : 'stepping')
+  if (turned()) return goOn(main)
   const verdict = inJavaScript ? await tryToInterrupt(reason) : 'unreachable'
-  if (verdict === 'interrupted' || (verdict === 'moved' && ++moves < MOVES)) return goOn(session)
+  if (verdict === 'interrupted' || (verdict === 'moved' && ++moves < MOVES)) return goOn(main)
   if (inJavaScript && !isHeld()) {
-    inJavaScript = await trapMain(session, 'stepping')
-    if (turned()) return goOn(session)
+    inJavaScript = await trapMain(main, 'stepping')
+    if (turned()) return goOn(main)
   }
   const stale = performance.now() - beatSeenAt
   const clock = mainClock(stale)
   const answered = answerAll(board, clock, inJavaScript ? trapInts[TRAP.request]! : 0)
-  tell(digest(performance.now(), stale)) // or what it served since the last one would not count
-  tell({ type: 'post-mortem', ...report(reason, stale, answered, inJavaScript) })
+  await pipe.tell(digest(performance.now(), stale)) // or what it served since the last one would not count
+  await pipe.tell({ type: 'post-mortem', ...report(reason, stale, answered, inJavaScript) })
   process.kill(process.pid, 'SIGKILL')
 }
 
 const turned = (): boolean => board.head(HEAD.beat) !== beat
 
-function goOn(session: Session): void {
+function goOn(main: MainSession): void {
   letGo()
-  session.disconnect() // or the process could not exit
+  main.leave()
+  state = 'watching'
   next()
 }
 
@@ -166,7 +167,7 @@ async function tryToInterrupt(reason: PostMortem['reason']): Promise<Verdict['is
   interrupted = seen.request
   const seconds = (performance.now() - beatSeenAt) / 1000
   const outcome = await outcomeOf()
-  tell({
+  await pipe.tell({
     ...facts,
     type: 'interrupted',
     seconds,
@@ -190,12 +191,12 @@ async function outcomeOf(): Promise<RequestFacts['outcome']> {
 }
 
 /** Resolves with true when the main thread stands in the trap, with false when it is in native code and can't be reached. */
-async function trapMain(session: Session, how: 'sampling' | 'stepping'): Promise<boolean> {
+async function trapMain(main: MainSession, how: 'sampling' | 'stepping'): Promise<boolean> {
   const most = how === 'sampling' ? SAMPLES : TRIES + 1
-  for (let tries = 1; await springs(session); tries++) {
+  for (let tries = 1; await springs(main); tries++) {
     if ((isOfRequest() && isOfApplication()) || tries === most) return true
     // between two microtasks, where V8 looks for interrupts, only node is on the stack, and no request is known
-    if (how === 'stepping' && tries === TRIES) await stepToApplication(session)
+    if (how === 'stepping' && tries === TRIES) await stepToApplication(main, letGo)
     else {
       letGo()
       await sleep(3) // at once, it would be caught where it is
@@ -207,42 +208,10 @@ async function trapMain(session: Session, how: 'sampling' | 'stepping'): Promise
 const isOfRequest = (): boolean => trapInts[TRAP.request] !== 0
 const isOfApplication = (): boolean => namesApplication(readStack(trap))
 
-/** Lets the main thread go on, statement by statement. Node's own can't be skipped: no blackbox works for what came out of its snapshot (measured on 20 and 22). */
-async function stepToApplication(session: Session): Promise<void> {
-  const ofApplication = new Set<string>()
-  session.on('Debugger.scriptParsed', ({ params: { scriptId, url } }) => {
-    if (url !== '' && !url.startsWith('node:')) ofApplication.add(scriptId)
-  })
-  let isThere = false
-  const paused = ({ params }: { params: Debugger.PausedEventDataType }): void => {
-    isThere = params.callFrames.some(({ location }) => ofApplication.has(location.scriptId))
-    if (!isThere) session.post('Debugger.stepInto')
-  }
-  session.on('Debugger.paused', paused)
-  session.post('Debugger.enable')
-  session.post('Debugger.pause')
-  letGo()
-  await within(STEPPING_MS, () => isThere)
-  session.off('Debugger.paused', paused)
-}
-
 /** Whether the main thread went into the trap. */
-function springs(session: Session): Promise<boolean> {
-  session.post('Runtime.evaluate', { expression: trapExpression(++ticket) })
-  return within(NATIVE_MS, isHeld)
-}
-
-/** Whether it came true in time; what it waits for is also what keeps this thread alive. */
-function within(ms: number, isTrue: () => boolean): Promise<boolean> {
-  const limit = performance.now() + ms
-  return new Promise((resolve) => {
-    const poll = (): void => {
-      if (isTrue()) resolve(true)
-      else if (performance.now() > limit) resolve(false)
-      else setTimeout(poll, 1)
-    }
-    poll()
-  })
+function springs(main: MainSession): Promise<boolean> {
+  main.post('Runtime.evaluate', { expression: trapExpression(++ticket) })
+  return comesTrue(NATIVE_MS, isHeld)
 }
 
 const isHeld = (): boolean =>
@@ -283,7 +252,7 @@ function report(
     stack: inJavaScript ? readStack(trap) : null,
     neighbours: others.length,
     listed: others.slice(0, LISTED).map((one) => facts(one, clock)),
-    rss: rss(),
+    rss: process.memoryUsage.rss(),
   }
 }
 
@@ -297,18 +266,23 @@ function digest(now: number, stale: number): Digest {
   return digests.make(stale, mainClock(stale))
 }
 
-const rss = (): number => process.memoryUsage.rss()
+const still = (): number => (turned() ? 0 : performance.now() - beatSeenAt)
 
-function tell(message: FromWatchdog): void {
-  try {
-    fs.writeSync(WATCHDOG_PIPE, `${JSON.stringify(message)}\n`)
-  } catch (error) {
-    // EPIPE: the master is dead. The main thread leaves by itself if it can; if it is stuck, nobody else would end it
-    if ((error as NodeJS.ErrnoException).code === 'EPIPE')
-      setTimeout(() => process.kill(process.pid, 'SIGKILL'), 900)
-    else if ((error as NodeJS.ErrnoException).code === undefined) throw error
-  }
-}
+const inspections = new Inspections(pipe, {
+  beat: () => board.head(HEAD.beat),
+  still,
+  oldest: () => oldestOf(inFlight(board), mainClock(still())),
+  request(number) {
+    const slot = number > 0 && inFlight(board).find(({ id }) => id === number)
+    return slot ? named(slot, mainClock(still())) : undefined
+  },
+  isBusy: () => state === 'ending',
+  suspend: () => void (state = 'suspended'),
+  resume() {
+    beatSeenAt = performance.now()
+    state = 'watching'
+  },
+})
 
 async function proveInterrupt(): Promise<void> {
   power = 'in-test'
@@ -317,5 +291,6 @@ async function proveInterrupt(): Promise<void> {
   if (problem !== undefined) parentPort!.postMessage(problem)
 }
 
-if (interrupts) void proveInterrupt()
+const proof = interrupts ? proveInterrupt() : Promise.resolve()
 next()
+void proof.then(() => pipe.listen((question) => void inspections.hear(question)))

@@ -80,6 +80,10 @@ test.each(ladder)('%s', async (_, line, env, value, source) => {
 test('WEB_CONCURRENCY is the weakest variable for the workers', async () => {
   expect((await load('', { WEB_CONCURRENCY: '3' })).settings.workers).toBe(3)
   expect((await load('', { WEB_CONCURRENCY: '3', GUNICORN_WORKERS: '4' })).settings.workers).toBe(4)
+  expect((await load('', { WEB_CONCURRENCY: '' })).settings.workers, 'empty: unset').toBe(1)
+  expect(await linesOf('', { WEB_CONCURRENCY: 'many' })).toEqual([
+    expect.stringMatching(/^WEB_CONCURRENCY is "many"/),
+  ])
 })
 
 test('settings given in code beat the environment, and flags beat them', async () => {

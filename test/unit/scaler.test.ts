@@ -11,7 +11,7 @@ import {
 
 const rules: Rules = { min: 1, max: 4, upAt: 0.8, upAfter: 3_000, downAfter: 6_000 }
 const MB = 1024 ** 2
-const plenty: Memory = { workers: [50 * MB], master: 50 * MB, granted: 1024 * MB }
+const plenty: Memory = { workers: [50 * MB], standbys: 0, master: 50 * MB, granted: 1024 * MB }
 
 const at = (...utilization: number[]): Load => ({ utilization, queued: 0, memory: plenty })
 const queue = (queued: number, ...utilization: number[]): Load => ({
@@ -106,14 +106,19 @@ test('whatever the load, a step up is not taken back for the same load', () => {
 })
 
 describe('memory', () => {
-  const grants = (granted: number): Load => ({
+  const grants = (granted: number, standbys = 0): Load => ({
     ...at(1),
-    memory: { workers: [100 * MB, 300 * MB], master: 50 * MB, granted: granted * MB },
+    memory: { workers: [100 * MB, 300 * MB], standbys, master: 50 * MB, granted: granted * MB },
   })
   // 450 MB and another 200 MB are 90 % of 722.3 MB
   test('one more comes if with a worker like the others 90 % are not passed', () => {
     expect(last(times(4, grants(723)), 2)).toBe(3)
     expect(last(times(9, grants(722)), 2)).toBe(2)
+  })
+
+  test('of standbys is in use too', () => {
+    expect(last(times(4, grants(723, MB)), 2)).toBe(2)
+    expect(last(times(4, grants(725, MB)), 2)).toBe(3)
   })
 
   test('that is missing is said, and one more comes as soon as there is some', () => {
@@ -126,7 +131,7 @@ describe('memory', () => {
   })
 
   test('that is not known yet is no reason', () => {
-    const unknown = { ...at(1), memory: { workers: [], master: 50 * MB, granted: MB } }
+    const unknown = { ...at(1), memory: { workers: [], standbys: 0, master: 50 * MB, granted: MB } }
     expect(last(times(4, unknown), 1)).toBe(2)
   })
 })
