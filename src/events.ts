@@ -234,6 +234,15 @@ export const events = {
       `WORKER TIMEOUT (pid:${f.worker}): nothing heard from it for ${seconds(f.seconds)}, not even from its watchdog; killed` +
       (f.digest ? `, with ${plural(f.digest.inFlight, 'request')} in flight` : ''),
   ),
+  accessLogFails: row<Of & { file: string; why: string }>(
+    'warning',
+    (f) => `The access log ${f.file} cannot be written (pid:${f.worker}): ${f.why}`,
+  ),
+  accessLogLost: row<Of & { file: string; lines: number }>(
+    'warning',
+    (f) =>
+      `Access log ${f.file}: ${plural(f.lines, 'line')} could not be written (pid:${f.worker})`,
+  ),
   inspected: row<Of & { what: string; file: string; still?: number }>('info', (f) => {
     const still = f.still === undefined ? '' : `, which stood still for ${seconds(f.still)},`
     return `The ${f.what} of worker (pid:${f.worker})${still} is in ${f.file}`

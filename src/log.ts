@@ -25,6 +25,8 @@ const OPEN_MS = 150
 interface Sink {
   write(text: string): void
   flush(done: (error?: Error) => void): void
+  /** Throws where there is no file. */
+  reopen(): void
   /** Writes what it has, then closes its file; standard output stays open. */
   end(): void
   on(event: 'error', listener: (error: NodeJS.ErrnoException) => void): void
@@ -112,6 +114,11 @@ export class Log {
       old?.end()
     }
     if (this.#logger) this.#logger.level = settings.logLevel
+  }
+
+  /** Its file was moved away: the next lines go to a new one. */
+  reopen(): void {
+    if (this.#settings && this.#settings.logFile !== '-') this.#sink?.reopen()
   }
 
   /** Resolves when everything is on disk or in the pipe, or when a reader has been stuck for a second. */

@@ -49,6 +49,7 @@ export type WorkerSettings = Pick<
   | 'limitRequestLine'
   | 'maxBody'
   | 'accessLog'
+  | 'forwardedAllowIps'
   | 'user'
   | 'group'
 >
@@ -69,7 +70,8 @@ export interface WorkerInit {
   readonly settings: WorkerSettings
   /** Names of settings somebody set on purpose: they win over what the application set in its code. */
   readonly explicit: readonly string[]
-  readonly accessLogFormat: 'text' | 'json'
+  /** `json`, or text with atoms. */
+  readonly accessLogFormat: string
   /** The settings file has hooks that the worker calls, or a preload() for the throw-away process. */
   readonly hooks?: WorkerHooksInit
   /** What preload() returned is to be read from PRELOAD_PIPE. */
@@ -231,6 +233,8 @@ export type ToWorker =
   | { type: 'sent'; seq: number }
   | { type: 'given'; seq: number; taken: boolean }
   | { type: 'share'; count: number }
+  /** The files of its logs were moved away: it is to open them anew. */
+  | { type: 'reopen' }
   /** Tell the application's metrics. */
   | { type: 'metrics' }
 
@@ -256,6 +260,9 @@ export type ToMaster =
   | ({ type: 'slow'; seconds: number; timeout: number } & Named)
   | ({ type: 'uncaught' } & UncaughtFacts)
   | { type: 'notice'; text: string }
+  /** Its access log can't be written, or could not: so many lines are lost. */
+  | { type: 'access-log-fails'; file: string; why: string }
+  | { type: 'access-log-lost'; file: string; lines: number }
   | ({ type: 'hook-failed'; hook: HookName | 'onShutdown'; omitted?: number } & Thrown)
   /** Comes by the watchdog's pipe. */
   | Interruption

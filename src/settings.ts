@@ -2,6 +2,7 @@
 // `--help`, `supervisor config`, the JSON Schema and docs/settings.md all come from it.
 import type { InferInput, InferOutput } from 'valibot'
 import * as kinds from './kinds.ts'
+import * as logKinds from './log-kinds.ts'
 import { memoryLimit } from './memory-limit.ts'
 import { workerCount } from './worker-count.ts'
 import type { Kind } from './kinds.ts'
@@ -454,6 +455,20 @@ export const settings = {
     group: 'Logging',
     flags: ['--access-logfile'],
     help: 'The file that a line for each request is appended to; "-" is standard output. When unset, requests are not logged.',
+  },
+  accessLogFormat: {
+    ...logKinds.accessFormat(),
+    default: 'auto',
+    group: 'Logging',
+    flags: ['--access-logformat'],
+    help: 'How a line of the access log looks: "json", "common", "combined", or a format of Gunicorn such as \'%(h)s "%(r)s" %(s)s\'. "auto" is JSON where the log is, and where the log is text, "combined" and the seconds it took.',
+  },
+  forwardedAllowIps: {
+    ...logKinds.networks(),
+    default: ['127.0.0.1', '::1'],
+    group: 'Logging',
+    env: ['FORWARDED_ALLOW_IPS'],
+    help: 'Proxies whose X-Forwarded-For the access log believes: addresses and networks, such as 10.0.0.0/8, with commas between them; "*" believes everybody. A proxy that connects by a unix socket is always believed. What the app sees stays as it is.',
   },
   statsdHost: {
     ...kinds.text('host:port', 'HOST:PORT, such as localhost:8125 or [::1]:8125', HOST_AND_PORT),

@@ -145,7 +145,8 @@ describe('tables are those of the code', () => {
   })
 
   test('logs.md has every event, with its level', () => {
-    const rows = tableRows(page('docs/logs.md')).slice(1)
+    const three = tableRows(page('docs/logs.md')).filter((row) => row.length === 3)
+    const rows = three.slice(1) // the tables of the access log have two columns
     const shown = rows.map(([name = '', level = '']) => [codeIn(name)[0], level])
     expect(shown.sort()).toEqual(
       Object.entries(events)

@@ -4,7 +4,7 @@ import type { Log } from '../log.ts'
 import { payload, type DrainMode } from '../protocol.ts'
 import type { Settings } from '../settings.ts'
 import { Handover } from './handover.ts'
-import { UserError } from '../errors.ts'
+import type { UserError } from '../errors.ts'
 import type { MasterOptions, Recycled } from './inputs.ts'
 import { isBooting, isServing, isWatched, standsBy } from './lifecycle.ts'
 import type { Passage } from './passage.ts'
@@ -143,18 +143,7 @@ export class Crew {
 
   /** Somebody wants the worker in `slot`, or all of them, replaced; the plan does it. */
   recycle(slot: number | undefined): Recycled | UserError {
-    const meant = this.ready.filter((worker) => slot === undefined || worker.slot === slot)
-    if (slot !== undefined && meant.length === 0) {
-      const slots = this.ready.map((worker) => worker.slot).sort((a, b) => a - b)
-      const there = slots.length > 0 ? `there are ${slots.join(', ')}` : 'none is ready'
-      return new UserError('BAD_COMMAND', `no worker is ready in slot ${slot}; ${there}`)
-    }
-    for (const worker of meant) {
-      if (worker.reason !== undefined) continue
-      worker.reason = 'asked'
-      this.#log.event('recycling', { ...worker.facts, reason: 'asked' })
-    }
-    return { workers: meant.map(({ pid }) => pid) }
+    return this.#recycling.ask(this.ready, slot)
   }
 
   /** It has booted, and waits outside the pool. */
@@ -247,6 +236,12 @@ export class Crew {
       upgradedSeconds: 0,
       handover: false,
     })
+  }
+
+  /** The files of the logs were moved away: everybody opens their own anew. */
+  reopenLogs(): void {
+    this.#log.reopen()
+    for (const worker of this.#workers) worker.tell({ type: 'reopen' })
   }
 
   hurryAll(): void {

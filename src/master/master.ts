@@ -13,7 +13,7 @@ import { isServing } from './lifecycle.ts'
 import { Listeners } from './listeners.ts'
 import { plan } from './plan.ts'
 import { PostMortem, bootError } from './post-mortem.ts'
-import { Reports } from './reports.ts'
+import { isReport, Reports } from './reports.ts'
 import { Roll } from './roll.ts'
 import { SettingsReader } from './settings-reader.ts'
 import { Size } from './size.ts'
@@ -182,6 +182,8 @@ export class Master {
         return this.#stop('quick', now)
       case 'reload':
         return this.#isStopping ? undefined : this.#reader.ask(this.#everReady)
+      case 'reopen':
+        return this.#crew.reopenLogs()
       case 'more':
       case 'fewer':
         return void this.#size.ask({ by: order === 'more' ? 1 : -1 })
@@ -225,6 +227,7 @@ export class Master {
   }
 
   #hear(worker: WorkerHandle, message: ToMaster, now: number): void {
+    if (isReport(message)) return this.#reports.hear(worker, message, now)
     switch (message.type) {
       case 'listen':
         return this.#o.sockets.give(worker, message.seq, message.query)
@@ -250,14 +253,6 @@ export class Master {
       case 'uncaught':
         this.#reports.hear(worker, message, now)
         return this.#uncaught(worker, now)
-      case 'draining':
-      case 'timeout':
-      case 'interrupted':
-      case 'slow':
-      case 'notice':
-      case 'hook-failed':
-      case 'loaded':
-        return this.#reports.hear(worker, message, now)
     }
   }
 

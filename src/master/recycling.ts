@@ -3,9 +3,11 @@
 
 import { totalmem } from 'node:os'
 import { grantedBy } from '../cgroup.ts'
+import { UserError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { limitInBytes } from '../memory-limit.ts'
 import type { Settings } from '../settings.ts'
+import type { Recycled } from './inputs.ts'
 import { ResidentMemory } from './memory.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
@@ -52,6 +54,18 @@ export class Recycling {
     this.#sample(ready, now, limitInBytes(s.maxMemory, granted, workers), s.stableAfter)
   }
 
+  /** Somebody wants the one in `slot`, or all of them, replaced. */
+  ask(ready: readonly WorkerHandle[], slot: number | undefined): Recycled | UserError {
+    const meant = ready.filter((worker) => slot === undefined || worker.slot === slot)
+    if (slot !== undefined && meant.length === 0) {
+      const slots = ready.map((worker) => worker.slot).sort((a, b) => a - b)
+      const there = slots.length > 0 ? `there are ${slots.join(', ')}` : 'none is ready'
+      return new UserError('BAD_COMMAND', `no worker is ready in slot ${slot}; ${there}`)
+    }
+    for (const worker of meant) this.#recycle(worker, { reason: 'asked' })
+    return { workers: meant.map(({ pid }) => pid) }
+  }
+
   /** The next moment watch() has something to do; ms of performance.now(). */
   nextDue(ready: readonly WorkerHandle[], s: RecycleSettings): number {
     const now = performance.now()
@@ -89,7 +103,8 @@ export class Recycling {
     worker: WorkerHandle,
     why:
       | { reason: 'max-memory'; bytes: number; limit: number }
-      | { reason: 'max-lifetime'; seconds: number; limit: number },
+      | { reason: 'max-lifetime'; seconds: number; limit: number }
+      | { reason: 'asked' },
   ): void {
     if (worker.reason !== undefined) return
     worker.reason = why.reason

@@ -5,20 +5,21 @@ import { payload, type ToMaster } from '../protocol.ts'
 import type { Alerts } from './alerts.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
-type Report = Extract<
-  ToMaster,
-  {
-    type:
-      | 'draining'
-      | 'timeout'
-      | 'interrupted'
-      | 'slow'
-      | 'uncaught'
-      | 'notice'
-      | 'hook-failed'
-      | 'loaded'
-  }
->
+const REPORTS = {
+  draining: true,
+  timeout: true,
+  interrupted: true,
+  slow: true,
+  notice: true,
+  'hook-failed': true,
+  'access-log-fails': true,
+  'access-log-lost': true,
+  loaded: true,
+}
+type Report = Extract<ToMaster, { type: keyof typeof REPORTS }>
+
+/** It is for the log alone. */
+export const isReport = (message: ToMaster): message is Report => message.type in REPORTS
 
 export class Reports {
   readonly #log: Log
@@ -32,7 +33,11 @@ export class Reports {
   }
 
   /** `now`: ms of performance.now(). */
-  hear(worker: WorkerHandle, message: Report, now: number): void {
+  hear(
+    worker: WorkerHandle,
+    message: Report | Extract<ToMaster, { type: 'uncaught' }>,
+    now: number,
+  ): void {
     const { facts } = worker
     switch (message.type) {
       case 'draining':
@@ -50,6 +55,10 @@ export class Reports {
         return this.#log.event('uncaught', { ...facts, ...payload(message) })
       case 'hook-failed':
         return this.#log.event('hookFailed', { ...facts, ...payload(message) })
+      case 'access-log-fails':
+        return this.#log.event('accessLogFails', { ...facts, ...payload(message) })
+      case 'access-log-lost':
+        return this.#log.event('accessLogLost', { ...facts, ...payload(message) })
       case 'notice':
         if (!this.#notices.has(message.text)) this.#log.event('warning', payload(message))
         this.#notices.add(message.text)

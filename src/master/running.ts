@@ -17,6 +17,8 @@ export interface Running {
   /** Where it listens: `http://127.0.0.1:8000`, `unix:/run/app.sock`. */
   urls(): string[]
   reload(): void
+  /** The files of its logs were moved away: everybody opens their own anew, under the same names. */
+  reopen(): void
   /**
    * Looks into the worker with this pid, also when its event loop is blocked: its `stack` (within a second), a CPU `profile`, or
    * its `heap`, for which it stands still. Rejects with a UserError: BAD_COMMAND, NO_INSPECTION.
@@ -54,6 +56,7 @@ export function running({
     pids: () => master.workers.filter((w) => isServing(w.state)).map((w) => w.pid),
     urls: () => master.urls,
     reload: () => obey('reload', 'reload()', 'reload()'),
+    reopen: () => obey('reopen', 'reopen()', 'reopen()'),
     inspect: inspectAmong(() => master.workers, log),
     stop: () => {
       obey('stop', 'stop()', 'stop()')

@@ -1,7 +1,7 @@
 // Which signal means what to the master. Handlers only enqueue; the loop acts. Runs in the master.
 
-export type Order = 'stop' | 'quick-stop' | 'reload' | 'more' | 'fewer' | 'upgrade'
-/** An upgrade is looked after outside the loop. */
+export type Order = 'stop' | 'quick-stop' | 'reload' | 'reopen' | 'more' | 'fewer' | 'upgrade'
+/** `reopen` is no signal's: USR1, which Gunicorn has for it, is node's. An upgrade is looked after outside the loop. */
 export type LoopOrder = Exclude<Order, 'upgrade'>
 
 const orders = {

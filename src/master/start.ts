@@ -8,6 +8,7 @@ import { UserError } from '../errors.ts'
 import type { HookServer } from '../hooks.ts'
 import { Log, isReadable } from '../log.ts'
 import { packageJson } from '../paths.ts'
+import { prepareAccessLog } from './access-log-file.ts'
 import type { Heir } from './heir.ts'
 import { checkIdentity } from './identity.ts'
 import type { MasterOptions, ReadyFacts } from './inputs.ts'
@@ -57,6 +58,7 @@ export async function startMaster(
   enterDirectory(config)
   checkIdentity(config.settings.user, config.settings.group)
   log.check(config.settings)
+  prepareAccessLog(config.settings, request.directory)
   if (preloads(config)) await preload(request, config)
   const pidfile = config.settings.pidfile ? new Pidfile(config.settings.pidfile) : undefined
   if (heir) pidfile?.check(heir.bequest.pid)
@@ -247,6 +249,7 @@ function basics(
     loadAgain: async () => {
       const next = await request.loadAgain()
       log.check(next.settings)
+      prepareAccessLog(next.settings, request.directory)
       if (preloads(next)) await preload(request, next, stopped)
       return next
     },

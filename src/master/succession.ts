@@ -50,7 +50,7 @@ export class Succession {
       if (this.#state === 'upgrading') void this.#upgrade.then((upgrade) => upgrade?.stop(mode))
       return order
     }
-    if (order !== 'upgrade' && this.#state === 'reigning') return order
+    if (order === 'reopen' || (order !== 'upgrade' && this.#state === 'reigning')) return order
     const { log } = this.#parts
     log.event('handlingSignal', { signal: name })
     if (this.#state === 'reigning') this.#begin()

@@ -1,6 +1,7 @@
 // What a worker is told at its birth, from the settings: pure data. Runs in the master.
 
 import { basename, dirname, extname } from 'node:path'
+import { meantFormat } from '../access-format.ts'
 import { parseAddress, tryAddress } from '../address.ts'
 import type { Config, StartRequest } from '../config.ts'
 import { isReadable } from '../log.ts'
@@ -40,6 +41,7 @@ const WORKER_SETTINGS = [
   'limitRequestLine',
   'maxBody',
   'accessLog',
+  'forwardedAllowIps',
   'user',
   'group',
 ] as const satisfies readonly (keyof WorkerSettings)[]
@@ -82,7 +84,7 @@ export function birth(
     explicit: Object.keys(b.config.sources).filter((key) =>
       isExplicit(b.config, key as SettingName),
     ),
-    accessLogFormat: isReadable(settings) ? 'text' : 'json',
+    accessLogFormat: meantFormat(settings.accessLogFormat, isReadable(settings)),
     ...(hooks && { hooks }),
     ...(data && { preloaded: true }),
     ...cacheOf(b.config, mode, compileCache),

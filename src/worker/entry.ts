@@ -11,6 +11,7 @@ import {
   type WorkerInit,
 } from '../protocol.ts'
 import { Scoreboard } from '../scoreboard.ts'
+import { accessLog } from './access-log.ts'
 import { watchApp, type AppWatch } from './app-loader.ts'
 import { followRequests } from './abort-fetch.ts'
 import { AppMetrics } from './app-metrics.ts'
@@ -70,9 +71,11 @@ function serve(
     channel.tell({ type: 'hook-failed', hook: 'onShutdown', ...thrown }),
   )
   const drain = new Drain({ servers, requests, channel, handover, hooks, shutdown })
+  const log = accessLog(init, { channel, standing, requests, drain, env: process.env })
   channel.onMessage = (message, handle) => {
     if (message.type === 'drain') drain.start(message)
     else if (message.type === 'promote') promote(message, standing, readiness)
+    else if (message.type === 'reopen') log?.reopen()
     else if (message.type === 'metrics') void metrics.tell()
     else handover.hear(message, handle)
   }
@@ -89,8 +92,8 @@ function serve(
     },
   })
   const metrics = new AppMetrics(channel)
-  const own = { servers, requests, drain, handover, readiness, shutdown, metrics, ...memory }
-  requests.hook(requestHooks(init, { ...own, channel, hooks, standing }))
+  const own = { channel, servers, requests, drain, handover, readiness, shutdown, ...memory }
+  requests.hook(requestHooks(init, { ...own, hooks, standing, log, metrics }))
   forgiveOwnAborts()
   if (requestContext && abortFetch) followRequests()
   if (init.sockets === 'owned') ownSockets(init, { channel, requests })

@@ -4,9 +4,9 @@ import type net from 'node:net'
 import type { WorkerInit } from '../protocol.ts'
 import { Router, type Route } from '../routes.ts'
 import type { Scoreboard } from '../scoreboard.ts'
-import { AccessLog } from './access-log.ts'
-import type { AppMetrics } from './app-metrics.ts'
 import type { Statistics } from '../statistics.ts'
+import type { AccessLog } from './access-log.ts'
+import type { AppMetrics } from './app-metrics.ts'
 import { tellBindError } from './bind-error.ts'
 import { limitBody } from './body-limit.ts'
 import type { Channel } from './channel.ts'
@@ -40,18 +40,18 @@ export interface Parts {
   readonly statistics: Statistics
   readonly hooks: HookSlot
   readonly standing: Standing
+  readonly log: AccessLog | undefined
   readonly metrics: AppMetrics
 }
 
 export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
   const { settings } = init
-  const { channel, servers, handover, readiness, hooks, statistics } = parts
+  const { channel, servers, handover, readiness, hooks, log } = parts
   const tracker = new Tracker(parts.board)
   const deadlines = new Deadlines({ ...parts, tracker }, settings)
   const router = new Router(settings.routes)
   const limitsOf = limits(settings.timeout)
   const turnstile = new Turnstile((entry) => tracker.timed(entry))
-  const log = accessLog(init, parts.standing)
   const pool = usesPool(init) ? new Pool(servers, channel, settings) : undefined
   const count = counter(settings, parts)
   tracker.hookResponses((entry) => parts.requests.over(entry))
@@ -60,25 +60,23 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
     begin(req, res) {
       const route = router.isEmpty ? undefined : router.match(req.method ?? '', req.url ?? '')
       const entry = new Entry(req, res, limitsOf(route))
-      if (log) entry.sentBefore = sentSoFar(req)
+      log?.began(req, res)
       if (settings.timeoutHeader) stampTimeout(entry)
-      if (refuses(req, res, settings, route?.maxBody ?? settings.maxBody)) {
-        tally(statistics, entry)
-        return letGo(entry, log)
-      }
+      if (refuses(req, res, settings, route?.maxBody ?? settings.maxBody))
+        return letGo(entry, parts)
       tracker.began(entry)
       deadlines.began(entry.startedAt)
       hooks.preRequest?.(entry)
       count()
       return entry
     },
-    admit: (entry, go) => turnstile.admit(entry, go),
+    admit: (entry, go) => admit(turnstile, log, entry, go),
     ended(entry) {
       tracker.ended(entry)
       turnstile.left(entry)
       handover.look()
       log?.write(entry)
-      tally(statistics, entry)
+      tally(parts.statistics, entry)
       hooks.postRequest?.(entry)
     },
     connected(server, socket) {
@@ -98,7 +96,8 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
 }
 
 /** It has been answered: nobody tracks it. */
-function letGo(entry: Entry, log: AccessLog | undefined): undefined {
+function letGo(entry: Entry, { statistics, log }: Parts): undefined {
+  tally(statistics, entry)
   if (!log) return entry.release() as undefined
   log.writeAtEnd(entry)
   entry.res.on('close', () => entry.release())
@@ -115,6 +114,9 @@ function limits(timeout: number): (route: Route | undefined) => Limits {
     return limits
   }
 }
+
+const admit = (gate: Turnstile, log: Parts['log'], entry: Entry, go: () => void): void =>
+  log ? log.timing(entry, go, (letIn) => gate.admit(entry, letIn)) : gate.admit(entry, go)
 
 function listens({ drain, handover, readiness }: Parts, server: net.Server): void {
   drain.listening(server)
@@ -159,15 +161,6 @@ const tally = (statistics: Statistics, { method, route, res, startedAt }: Entry)
     res.headersSent ? res.statusCode : 0,
     performance.now() - startedAt,
   )
-
-/** HTTP/2 shares one connection among requests: there is nothing to count. */
-const sentSoFar = (req: Req): number => (req.httpVersionMajor < 2 ? req.socket.bytesWritten : 0)
-
-const accessLog = (
-  { settings, accessLogFormat }: WorkerInit,
-  standing: Standing,
-): AccessLog | undefined =>
-  settings.accessLog ? new AccessLog(settings.accessLog, accessLogFormat, standing) : undefined
 
 const usesPool = ({ settings, sockets }: WorkerInit): boolean =>
   settings.workerConnections > 0 && sockets === 'owned'

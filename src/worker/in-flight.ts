@@ -6,17 +6,17 @@ import type { Entry } from './request-entry.ts'
 /** The place of what is over: it has no deadline and no slot, and nobody writes there. */
 const GONE = 0
 
-const TIMES = 3
+const TIMES = 2
 const FIRST_CAPACITY = 256
 /** Of a number, these bits are a place; what is above them changes with each use of it. 4 million: more than there is memory for. */
 const PLACE = (1 << 22) - 1
 
 /**
  * A request knows its place by a number, which is nobody else's while it is in flight, and finds no place once it is over. Grows
- * with the most that were in flight at once: 40 bytes for each.
+ * with the most that were in flight at once: 32 bytes for each.
  */
 class Clocks {
-  /** For each place: began, deadline, bytes sent before. */
+  /** For each place: began, deadline. */
   #times = new Float64Array(FIRST_CAPACITY * TIMES)
   #numbers = new Int32Array(FIRST_CAPACITY)
   #slots = new Int32Array(FIRST_CAPACITY)
@@ -82,14 +82,6 @@ class Clocks {
 
   setDeadline(at: number, deadline: number): void {
     if (at !== GONE) this.#times[at * TIMES + 1] = deadline
-  }
-
-  sentBefore(at: number): number {
-    return this.#times[at * TIMES + 2]!
-  }
-
-  setSentBefore(at: number, bytes: number): void {
-    if (at !== GONE) this.#times[at * TIMES + 2] = bytes
   }
 
   /** On the scoreboard. */

@@ -51,6 +51,10 @@ const ID_HEADER = 'x-request-id'
 /** What a client may choose as an id: it ends up in logs and headers. */
 const USABLE_ID = /^[\w.:+/=@-]{1,128}$/
 
+/** Looked up once, because that takes longer than to make one. */
+let randomUUID: (() => string) | undefined
+const newId = (): string => (randomUUID ??= process.getBuiltinModule('node:crypto').randomUUID)()
+
 const QUEUED = STATES.indexOf('queued')
 const OVER = STATES.indexOf('over')
 /** What is in the marks of a place: the index of its state, two flags, and above them the index of its limits. */
@@ -122,15 +126,6 @@ export class Entry implements RequestContext {
     return clocks.isOver(this.number) ? deadline : this.dueAt
   }
 
-  /** Bytes its connection had sent before it; counted for the access log only. */
-  get sentBefore(): number {
-    return clocks.sentBefore(this.at)
-  }
-
-  set sentBefore(bytes: number) {
-    clocks.setSentBefore(this.at, bytes)
-  }
-
   /** Its own place on the scoreboard, or -1: it has that of its connection, or none. */
   get slot(): number {
     return clocks.slot(this.at)
@@ -183,7 +178,7 @@ export class Entry implements RequestContext {
     if (extras.id === undefined) {
       const given = this.req.headers[ID_HEADER]
       const usable = typeof given === 'string' && USABLE_ID.test(given)
-      extras.id = usable ? given : process.getBuiltinModule('node:crypto').randomUUID()
+      extras.id = usable ? given : newId()
     }
     return extras.id
   }

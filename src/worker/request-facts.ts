@@ -1,7 +1,7 @@
 // A request as the hooks of the settings file see it. Runs in the workers that have such hooks.
 
 import type { HookRequest, HookResponse } from '../hooks.ts'
-import { statusOf } from './access-log.ts'
+import { statusOf } from './access-facts.ts'
 import type { Entry } from './request-entry.ts'
 
 export const requestFacts = ({ method, url, id, route }: Entry): HookRequest => ({
