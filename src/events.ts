@@ -293,6 +293,10 @@ export const events = {
     'warning',
     (f) => `Metrics do not reach ${f.host} (--statsd-host): ${f.why}`,
   ),
+  otlpFailed: row<{ endpoint: string; why: string }>(
+    'warning',
+    (f) => `Metrics do not reach ${f.endpoint} (--otlp-endpoint): ${f.why}`,
+  ),
   handlingSignal: row<{ signal: string }>('info', (f) => `Handling signal: ${f.signal}`),
   workersChanged: row<{ from: number; to: number } & (Scaling | { reason?: undefined })>(
     'info',

@@ -492,6 +492,12 @@ export const settings = {
     group: 'Logging',
     help: 'Tags for every metric that StatsD is told, as DogStatsD understands them: "env:prod,team:web".',
   },
+  otlpEndpoint: {
+    ...kinds.url(),
+    default: '',
+    group: 'Logging',
+    help: 'The OpenTelemetry collector that gets all metrics every 10 seconds, by OTLP over HTTP, such as http://localhost:4318. When unset, none does.',
+  },
 
   reload: {
     ...kinds.onOff(),

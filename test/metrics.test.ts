@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import dgram from 'node:dgram'
 import { existsSync } from 'node:fs'
+import http from 'node:http'
 import net from 'node:net'
 import { delimiter, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -232,6 +233,44 @@ describe.concurrent('StatsD', () => {
     server.signal('SIGTERM')
     expect(await server.exit()).toMatchObject({ code: 0 })
     expect(server.lines.filter(({ event }) => event === 'statsdFailed').length).toBe(1)
+  })
+})
+
+describe.concurrent('an OpenTelemetry collector', () => {
+  test('gets all metrics, those of the application too, and the last ones in the end', async (t) => {
+    const bodies: string[] = []
+    const collector = http.createServer((req, res) => {
+      let body = ''
+      req.setEncoding('utf8').on('data', (chunk: string) => (body += chunk))
+      req.on('end', () => {
+        bodies.push(`${req.method} ${req.url} ${req.headers['content-type']} ${body}`)
+        res.end('{}')
+      })
+    })
+    t.onTestFinished(() => void collector.close())
+    await new Promise<void>((resolve) => collector.listen(0, '127.0.0.1', resolve))
+    const { port } = collector.address() as net.AddressInfo
+    const server = await startServer(
+      t,
+      'counts.mjs',
+      ...['--otlp-endpoint', `http://127.0.0.1:${port}/`],
+      { bind: false },
+    )
+    await until('it has got the first ones', () => bodies.length > 0)
+    for (let n = 0; n < 3; n++) await server.get('/order')
+    server.signal('SIGTERM')
+    await server.exit()
+    const last = bodies.at(-1)!
+    expect(last).toMatch(/^POST \/v1\/metrics application\/json \{"resourceMetrics":\[/)
+    expect(last).toMatch(/"name":"http_server_request_duration_seconds".{0,900}"count":"3"/)
+    expect(last).toMatch(/"name":"shop_orders_total".{0,300}"asDouble":3/)
+  })
+
+  test('may be missing: that is one line in the log', async (t) => {
+    const nobody = 'http://127.0.0.1:2' // a port that is given to nobody
+    const server = await startServer(t, 'hello.js', '--otlp-endpoint', nobody)
+    await server.log(/^Metrics do not reach http:.* \(--otlp-endpoint\): connect ECONNREFUSED/)
+    expect((await server.get('/')).text).toBe('hello')
   })
 })
 

@@ -5,6 +5,8 @@ import { fromWire, type AppMetric, type AppValue, type WireMetric } from '../app
 
 /** An application that gives every process labels of its own would leave ever more series behind: the oldest are forgotten. */
 const MOST_GONE = 10_000
+/** Workers whose last word may come late. */
+const LATE = 8
 
 interface Teller {
   readonly id: number
@@ -20,18 +22,32 @@ interface Estate {
 export class AppMetrics {
   readonly #told = new Map<number, { generation: number; metrics: readonly AppMetric[] }>()
   readonly #estates = new Map<string, Estate>()
+  /** What the last ones that left had told: on a busy machine, the last word of one comes after its end. */
+  readonly #departed = new Map<number, readonly AppMetric[]>()
   /** Called when a worker has told, and when it is gone and will not. */
   onHeard: ((worker: number) => void) | undefined
 
-  hear({ id, generation }: Teller, metrics: readonly WireMetric[]): void {
-    this.#told.set(id, { generation, metrics: metrics.map(fromWire) })
+  hear({ id, generation }: Teller, wire: readonly WireMetric[]): void {
+    const metrics = wire.map(fromWire)
+    if (this.#departed.has(id)) this.#correct(id, metrics)
+    else this.#told.set(id, { generation, metrics })
     this.onHeard?.(id)
   }
 
   gone(worker: number): void {
-    for (const metric of this.#told.get(worker)?.metrics ?? []) this.#inherit(metric)
+    if (this.#departed.has(worker)) return
+    this.#correct(worker, this.#told.get(worker)?.metrics ?? [])
     this.#told.delete(worker)
+    for (const id of this.#departed.keys())
+      if (this.#departed.size > LATE) this.#departed.delete(id)
     this.onHeard?.(worker)
+  }
+
+  /** What a worker left is this, and not what it was before. */
+  #correct(worker: number, metrics: readonly AppMetric[]): void {
+    for (const metric of this.#departed.get(worker) ?? []) this.#inherit(metric, -1)
+    for (const metric of metrics) this.#inherit(metric, 1)
+    this.#departed.set(worker, metrics)
   }
 
   /** A list for each worker and one of those that are gone. What does not fit to what the newest code has is left out. */
@@ -51,13 +67,13 @@ export class AppMetrics {
     return [...told.map(({ metrics }) => metrics), left].map((metrics) => metrics.filter(fits))
   }
 
-  #inherit(metric: AppMetric): void {
+  #inherit(metric: AppMetric, sign: 1 | -1): void {
     if (metric.type === 'gauge' || metric.aggregator !== 'sum' || metric.values.length === 0) return
     const { values, ...rest } = metric
     const key = `${metric.name} ${shapeOf(metric)}`
     const estate = this.#estates.get(key) ?? { metric: rest, series: new Map() }
     this.#estates.set(key, estate)
-    for (const value of values.filter(onlyGrows)) addTo(estate.series, value)
+    for (const value of values.filter(onlyGrows)) addTo(estate.series, value, sign)
     for (const labels of estate.series.keys()) {
       if (estate.series.size <= MOST_GONE) return
       estate.series.delete(labels)
@@ -75,12 +91,12 @@ function shapeOf({ type, values }: AppMetric): string {
 const onlyGrows = ({ value, labels }: AppValue): boolean =>
   Number.isFinite(value) && !('quantile' in labels)
 
-function addTo(series: Estate['series'], value: AppValue): void {
+function addTo(series: Estate['series'], value: AppValue, sign: 1 | -1): void {
   const { le = '', ...labels } = value.labels
   const key = JSON.stringify(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)))
   const group = series.get(key) ?? new Map<string, AppValue>()
   series.delete(key) // what was counted last is forgotten last
   series.set(key, group)
   const part = `${value.metricName ?? ''} ${le}`
-  group.set(part, { ...value, value: value.value + (group.get(part)?.value ?? 0) })
+  group.set(part, { ...value, value: sign * value.value + (group.get(part)?.value ?? 0) })
 }

@@ -2,7 +2,7 @@
 // that is blocked gives what it said last. Runs in the master, beside its loop.
 
 import { createRequire } from 'node:module'
-import type { AggregatorRegistry } from 'prom-client'
+import type { AggregatorRegistry, Registry } from 'prom-client'
 import type { AppMetric } from '../app-metric.ts'
 import type { Log } from '../log.ts'
 import { metricNames, metricRow, seriesNames } from '../metric-table.ts'
@@ -46,7 +46,10 @@ export class Metrics {
   constructor(parts: MetricsParts) {
     this.#parts = parts
     for (const event of parts.ledger.recent()) this.#meter.hear(event)
-    this.#forget = parts.ledger.follow((event) => this.#meter.hear(event))
+    this.#forget = parts.ledger.follow((event) => {
+      this.#meter.hear(event)
+      if (event.name === 'workerReady' && this.#keeping) this.#askThose()
+    })
   }
 
   /** What the server's own metrics are made of. */
@@ -66,7 +69,6 @@ export class Metrics {
 
   /** In Prometheus' text format 0.0.4. Who asks while it is made gets the same. */
   text(): Promise<MetricsText> {
-    this.#keeping ??= setInterval(() => void this.#ask(), KEEP_MS).unref()
     return (this.#rendering ??= this.#render().finally(() => (this.#rendering = undefined)))
   }
 
@@ -75,13 +77,23 @@ export class Metrics {
     this.#forget()
   }
 
+  /** The same, as prom-client has it in JSON. */
+  async families(): Promise<AppMetric[]> {
+    return (await (await this.#registry()).getMetricsAsJSON()) as unknown as AppMetric[]
+  }
+
   async #render(): Promise<MetricsText> {
+    const registry = await this.#registry()
+    return { contentType: registry.contentType, body: await registry.metrics() }
+  }
+
+  async #registry(): Promise<Registry> {
+    this.#keeping ??= setInterval(() => void this.#ask(), KEEP_MS).unref()
     await this.#ask()
-    const Registry = loadRegistry()
+    const { aggregate } = loadRegistry()
     const { app } = this.#parts.master.state.crew.traffic
     const all = [serverMetrics(this.picture()), ...this.#withoutOurs(app.all())]
-    const registry = Registry.aggregate(all)
-    return { contentType: registry.contentType, body: await registry.metrics() }
+    return aggregate(all)
   }
 
   /** Ours win: there can be but one of a name. */
@@ -117,8 +129,13 @@ export class Metrics {
         waiting.delete(id)
         if (waiting.size === 0) done()
       }
-      for (const worker of asked) worker.tell({ type: 'metrics' })
+      this.#askThose(asked)
     })
+  }
+
+  /** From its first question on, a worker tells its metrics when it leaves. */
+  #askThose(workers = this.#parts.master.state.crew.all.filter(mayAnswer)): void {
+    for (const worker of workers) worker.tell({ type: 'metrics' })
   }
 }
 

@@ -10,7 +10,7 @@ import type { Metrics } from './exposition.ts'
 import { Ledger } from './ledger.ts'
 import type { Master } from './master.ts'
 import type { Order } from './signals.ts'
-import type { Statsd } from './statsd.ts'
+import type { Pushers } from './pushers.ts'
 import type { Identity, StatusParts } from './status.ts'
 import type { Succession } from './succession.ts'
 
@@ -30,7 +30,7 @@ export class Operations {
   #state: 'closed' | 'opening' | 'open' | 'over' = 'closed'
   #control: Control | undefined
   #metrics: Metrics | undefined
-  #statsd: Statsd | undefined
+  #pushers: Pushers | undefined
   #timer: NodeJS.Timeout | undefined
 
   /** From here on every event of `log` is known. */
@@ -48,11 +48,12 @@ export class Operations {
     clearTimeout(this.#timer)
     if (this.#state !== 'closed') return
     this.#state = 'opening'
-    const [{ Control }, { runCommand }, { Status }, { Metrics }] = await Promise.all([
+    const [{ Control }, { runCommand }, { Status }, { Metrics }, { Pushers }] = await Promise.all([
       import('./control.ts'),
       import('./commands.ts'),
       import('./status.ts'),
       import('./exposition.ts'),
+      import('./pushers.ts'),
     ])
     if (this.#state !== 'opening') return
     const { identity, ...others } = parts
@@ -67,30 +68,17 @@ export class Operations {
       run: (request, how) => runCommand(commandParts, request, how),
     })
     this.#state = 'open'
-    await this.#openStatsd(parts, metrics)
-    await this.#control.open(predecessor)
-  }
-
-  /** At the first settings that ask for it. */
-  async #openStatsd({ log, master }: OperationsParts, metrics: Metrics): Promise<void> {
-    const settings = (): Settings => master.state.config.settings
-    const leave = this.ledger.follow(({ name }) => name === 'reloading' && void open())
-    const open = async (): Promise<void> => {
-      if (settings().statsdHost === '' || this.#statsd) return
-      leave()
-      const { Statsd } = await import('./statsd.ts')
-      if (this.#state === 'open')
-        this.#statsd ??= new Statsd({ log, settings, picture: () => metrics.picture() })
-    }
-    await open()
+    const settings = (): Settings => parts.master.state.config.settings
+    this.#pushers = new Pushers({ log: parts.log, ledger, metrics, settings, identity })
+    await Promise.all([this.#control.open(predecessor), this.#pushers.open()])
   }
 
   /** Who asks has the last answers; files go. */
-  close(): void {
+  async close(): Promise<void> {
     clearTimeout(this.#timer)
     this.#state = 'over'
     this.#control?.close()
-    this.#statsd?.close()
+    await this.#pushers?.close()
     this.#metrics?.close()
   }
 }

@@ -202,7 +202,7 @@ async function lastWords(
   else if (failure) log.event('startFailed', { error: failure.message, exit })
   const facts = { ...server, exit, killed, error: failure?.message, upgraded }
   await hooks.settle('onExit', facts, ON_EXIT_SECONDS)
-  operations.close()
+  await operations.close()
   await log.close()
   return exit
 }

@@ -56,12 +56,17 @@ export function statsdLines(
     const added = total - (before.durations[bucket] ?? 0)
     if (added > 0) lines.push(`request.duration:${middleOf(bucket)}|ms${rate(added)}`)
   })
-  const gauges = { workers: status.ready, backlog: status.queued, in_flight: status.inFlight }
-  for (const [name, value] of Object.entries(gauges)) lines.push(`${name}:${value}|g`)
+  // while an old master finishes, a new one tells how things stand
+  if (status.state !== 'stopping') lines.push(...gaugesOf(status))
   const head = style.prefix === '' ? '' : `${style.prefix}.`
   const tail = style.tags === '' ? '' : `|#${style.tags}`
   return lines.map((line) => head + line + tail)
 }
+
+const gaugesOf = ({ ready, queued, inFlight }: MetricsPicture['status']): string[] =>
+  Object.entries({ workers: ready, backlog: queued, in_flight: inFlight }).map(
+    ([name, value]) => `${name}:${value}|g`,
+  )
 
 /** Datagrams: as many whole lines as fit into `most` bytes, at least one. */
 export function packetsOf(lines: readonly string[], most: number): string[] {

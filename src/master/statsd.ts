@@ -35,9 +35,10 @@ export class Statsd {
   }
 
   /** Says the last. */
-  close(): void {
+  async close(): Promise<void> {
     clearInterval(this.#timer)
-    this.#push(() => this.#socket?.socket.close())
+    await new Promise<void>((resolve) => this.#push(resolve))
+    this.#socket?.socket.close()
   }
 
   /** `done`: everything has left, or cannot. Settings are those of the last reload. */

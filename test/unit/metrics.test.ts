@@ -6,6 +6,7 @@ import type { EventName, LogEvent } from '../../src/events.ts'
 import { AppMetrics } from '../../src/master/app-metrics.ts'
 import { DURATIONS, EventMeter } from '../../src/master/event-meter.ts'
 import { serverMetrics, type MetricsPicture } from '../../src/master/metrics.ts'
+import { otlpRequest } from '../../src/master/otlp-json.ts'
 import { NOTHING, packetsOf, statsdLines, totalsOf } from '../../src/master/statsd-lines.ts'
 import { metricNames, metricRow } from '../../src/metric-table.ts'
 import { BUCKETS } from '../../src/statistics.ts'
@@ -200,6 +201,17 @@ describe("the application's metrics", () => {
     expect(numbers(all)).toEqual([8])
   })
 
+  test('of a worker that is heard after its end replace what it had told before, once', () => {
+    const all = new AppMetrics()
+    all.hear({ id: 1, generation: 1 }, [metric('counter', 2)])
+    all.gone(1)
+    all.hear({ id: 1, generation: 1 }, [metric('counter', 5), metric('gauge', 1, { name: 'g' })])
+    expect(numbers(all)).toEqual([5])
+    all.gone(1)
+    all.hear({ id: 2, generation: 1 }, [metric('counter', 4)])
+    expect(numbers(all)).toEqual([4, 5])
+  })
+
   test('with labels of each process do not fill the memory', () => {
     const all = new AppMetrics()
     for (let id = 1; id <= 10_500; id++) {
@@ -238,6 +250,59 @@ describe("the application's metrics", () => {
   })
 })
 
+test('OTLP has buckets of their own, and every label as an attribute', () => {
+  const source = { name: 'shop', version: '1.0.0', pid: 7, startedAt: 1_500, now: 2_500.4 }
+  const app = [
+    { name: 'nan', help: '', type: 'gauge', values: [{ labels: {}, value: NaN }] },
+    {
+      name: 'latency',
+      help: 'L',
+      type: 'summary',
+      values: [
+        { labels: { quantile: 0.5 }, value: 3 },
+        { labels: {}, value: 9, metricName: 'latency_sum' },
+        { labels: {}, value: 2, metricName: 'latency_count' },
+      ],
+    },
+  ].map((raw) => fromWire(toWire(raw)!))
+  const all = [...serverMetrics(picture({ durations: [0.001, 0.02, 60] })), ...app]
+  const { resourceMetrics } = otlpRequest(all, source) as {
+    resourceMetrics: [
+      { resource: object; scopeMetrics: [{ metrics: Record<string, { dataPoints: object[] }>[] }] },
+    ]
+  }
+  const [{ resource, scopeMetrics }] = resourceMetrics
+  expect(JSON.stringify(resource)).toContain(
+    '{"key":"service.name","value":{"stringValue":"shop"}}',
+  )
+  const of = (name: string) => scopeMetrics[0].metrics.find((one) => String(one['name']) === name)!
+  const times = { startTimeUnixNano: '1500000000', timeUnixNano: '2500000000' }
+  expect(of('http_server_request_duration_seconds')['histogram']?.dataPoints).toEqual([
+    {
+      attributes: [
+        { key: 'method', value: { stringValue: 'GET' } },
+        { key: 'route', value: { stringValue: '' } },
+        { key: 'status', value: { stringValue: '2xx' } },
+      ],
+      ...times,
+      count: '3',
+      sum: 60.021,
+      explicitBounds: [...BUCKETS],
+      bucketCounts: ['1', '0', '1', ...Array<string>(11).fill('0'), '1'],
+    },
+  ])
+  expect(of('nodicorn_slow_requests_total')['sum']).toEqual({
+    aggregationTemporality: 2,
+    isMonotonic: true,
+    dataPoints: [{ attributes: [], ...times, asDouble: 0 }],
+  })
+  expect(of('nan')['gauge']?.dataPoints).toEqual([])
+  const quantileValues = [{ quantile: 0.5, value: 3 }]
+  expect(of('latency')['summary']?.dataPoints).toMatchObject([
+    { count: '2', sum: 9, quantileValues },
+  ])
+})
+
 describe('StatsD', () => {
   const style = { prefix: 'gunicorn', tags: '' }
 
@@ -261,6 +326,13 @@ describe('StatsD', () => {
       'request.status.2xx:1|c|#env:prod',
       'request.duration:62.5|ms|#env:prod',
     ])
+  })
+
+  test('is told how things stand by the master that goes on, not by one that stops', () => {
+    const of = picture({})
+    const stops = { status: { ...of.status, state: 'stopping' as const } }
+    expect(statsdLines(NOTHING, NOTHING, of, style)).toHaveLength(3)
+    expect(statsdLines(NOTHING, NOTHING, stops, style)).toEqual([])
   })
 
   test('gets as many whole lines in a datagram as fit', () => {
