@@ -161,7 +161,7 @@ const unknownCommand = async (first: string, words: readonly string[]): Promise<
   const { nearest } = await import('./nearest.ts')
   const all = [...COMMANDS, ...Object.keys(operatorCommands)]
   const near = nearest(first, all)
-  const advice = near ? `did you mean "supervisor ${near}"?` : `the commands are ${all.join(', ')}`
+  const advice = near ? `did you mean "supervisor ${near}"?` : '"supervisor --help" lists them'
   return `${quote(first)} is not a command; ${advice}`
 }
 

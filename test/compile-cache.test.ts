@@ -40,7 +40,7 @@ const cachesIn = (cache: string): string[] => {
 /** Everything that can hold a cache, out of the way of others. */
 function places(t: Teardown): { cache: string; temp: string; env: Record<string, string> } {
   const [cache, temp] = [tempDir(t), tempDir(t)]
-  return { cache, temp, env: { XDG_CACHE_HOME: cache, TMPDIR: temp } }
+  return { cache, temp, env: { XDG_CACHE_HOME: cache, XDG_RUNTIME_DIR: tempDir(t), TMPDIR: temp } }
 }
 
 describe.concurrent("V8's compile cache", () => {

@@ -299,7 +299,7 @@ test.each(['ts', 'mjs', 'cjs', 'js', 'json'])(
 const refusals: [string, Options, number, string][] = [
   ['', {}, 2, 'a command is missing: supervisor start app.js'],
   ['strat app.js', {}, 2, '"strat" is not a command; did you mean "supervisor start"?'],
-  ['xyzzy', {}, 2, '"xyzzy" is not a command; the commands are start, check, config'],
+  ['xyzzy', {}, 2, '"xyzzy" is not a command; "supervisor --help" lists them'],
   ['app.js -w 2', {}, 2, '"app.js" is not a command; did you mean "supervisor start app.js -w 2"?'],
   ['-w 2 app.js', {}, 2, '"-w" is not a command; did you mean "supervisor start -w 2 app.js"?'],
   [

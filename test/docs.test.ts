@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import ts from 'typescript'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { knownFlags } from '../src/argv.ts'
-import { commands, isCommandName } from '../src/commands.ts'
+import { commands as operatorCommands } from '../src/commands.ts'
 import { events } from '../src/events.ts'
 import { isSettingName, settingRow } from '../src/settings.ts'
 import {
@@ -106,11 +106,8 @@ describe('what pages name exists', () => {
       '--max-old-space-size',
       '--unhandled-rejections',
     ]
-    const ofCommands = Object.values(commands).flatMap((row) =>
-      'usage' in row ? (row.usage.match(/--[a-z]+/g) ?? []) : [],
-    )
-    for (const flag of [...ofCommands, '--socket', '--last']) others.push(flag)
     const known = new Set([...knownFlags(), ...others, '--inspect', '--cpu-prof'])
+    for (const flag of operatorFlags()) known.add(flag)
     if (path === 'docs/benchmarks.md') for (const flag of benchmarkFlags()) known.add(flag)
     const code = [...codeIn(page(path).text), ...page(path).blocks.flatMap(({ lines }) => lines)]
     const flags = code.flatMap((text) => text.match(/(?<![\w-])--[a-z][\w-]*/g) ?? [])
@@ -118,10 +115,9 @@ describe('what pages name exists', () => {
       lines.flatMap((line) => /^supervisor: (--\S+) is not a known flag/.exec(line)?.[1] ?? []),
     )
     expect(flags.filter((flag) => !known.has(flag) && !refused.includes(flag))).toEqual([])
-    const words = code.flatMap((text) => /\bsupervisor ([a-z]+)\b/.exec(text)?.[1] ?? [])
-    const isKnown = (word: string): boolean =>
-      isCommandName(word) || ['start', 'check', 'config'].includes(word)
-    expect(words.filter((word) => !isKnown(word))).toEqual([])
+    const commands = code.flatMap((text) => /\bsupervisor ([a-z]+)\b/.exec(text)?.[1] ?? [])
+    const all = ['start', 'check', 'config', ...Object.keys(operatorCommands)]
+    expect(commands.filter((word) => !all.includes(word))).toEqual([])
   })
 
   test('architecture.md begins with where everything is, and every file is there', () => {
@@ -195,6 +191,11 @@ const titlesIn = (file: string): string[] =>
   ].flatMap(([, ...found]) => found.filter((title) => title !== undefined))
 
 /** Of the scripts in bench/, from their calls of parseArgs. */
+const operatorFlags = (): string[] =>
+  [
+    ...readFileSync(join(checkout, 'src/client/main.ts'), 'utf8').matchAll(/(\w+): \{ type: '/g),
+  ].map(([, name]) => `--${name}`)
+
 const benchmarkFlags = (): string[] =>
   [
     'serve.ts',

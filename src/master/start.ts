@@ -184,7 +184,7 @@ async function takeCharge(
   if (heir && !(await heir.takeCharge(crown))) return false
   sayReady(log, config, facts)
   hooks.run('whenReady', { ...server, ...facts })
-  await operations.open(forOperations, heir?.bequest.pid)
+  void operations.open(forOperations, heir?.bequest.pid)
   return true
 }
 

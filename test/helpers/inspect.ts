@@ -13,16 +13,18 @@ import { createServer } from 'node:http'
 import { supervise } from ${JSON.stringify(library)}
 const { SETTINGS, CONTROL } = process.env
 const options = { logFormat: 'json', bind: '127.0.0.1:0', ...JSON.parse(SETTINGS) }
-let running
+let started
 const control = createServer(async (req, res) => {
   const { pid, question } = JSON.parse((await req.toArray()).join(''))
+  const running = await started
   const answer = await running
     .inspect(pid ?? running.pids()[0], question)
     .then((answer) => ({ answer }), ({ code, message }) => ({ code, message }))
   res.end(JSON.stringify(answer))
 })
 control.listen(CONTROL, async () => {
-  running = await supervise(process.argv[3], options)
+  started = supervise(process.argv[3], options)
+  const running = await started
   process.exitCode = await running.finished
   control.close()
 })
