@@ -1,16 +1,20 @@
-// Writes docs/settings.md, docs/errors.md and the JSON Schema of settings files from the tables in src/. Run by
+// Writes docs/settings.md, docs/errors.md, the table of docs/metrics.md and the JSON Schema of settings files from the tables in src/. Run by
 // `npm run docs` after a build; a test holds the committed files to what render() makes.
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { toJsonSchema } from '@valibot/to-json-schema'
 import { errorCodes } from '../dist/errors.js'
 import { gunicornFlags } from '../dist/gunicorn-flags.js'
+import { metricNames, metricRow } from '../dist/metric-table.js'
 import { flagsOf, groups, settingNames, settingRow, variablesOf } from '../dist/settings.js'
 
 /** The text of every generated file, by its path in the repository. */
 export const render = () => ({
   'docs/settings.md': settingsPage(),
   'docs/errors.md': errorsPage(),
+  'docs/metrics.md': withTable(
+    readFileSync(new URL('../docs/metrics.md', import.meta.url), 'utf8'),
+  ),
   'docs/supervisor.config.schema.json': `${JSON.stringify(schema(), null, 2)}\n`,
 })
 
@@ -141,6 +145,28 @@ ${Object.entries(errorCodes)
   .map(([name, { exit, help }]) => `| \`${name}\` | ${exit} | ${help} |`)
   .join('\n')}
 `
+
+/** The rest of the page is written by hand. Padded as prettier wants it. */
+const withTable = (page) =>
+  page.replace(/(?<=<!-- The table is generated[^\n]*\n\n)(\|[^\n]*\n)*/, () =>
+    padded(metricRows()),
+  )
+
+const metricRows = () => [
+  ['metric', 'type', 'labels', 'what it is'],
+  ...metricNames.map((name) => {
+    const { type, labels = [], help } = metricRow(name)
+    return [code(name), type, labels.map(code).join(', '), help]
+  }),
+]
+
+function padded(rows) {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)))
+  const line = (row) =>
+    `| ${row.map((cell, column) => cell.padEnd(widths[column])).join(' | ')} |\n`
+  const [head, ...body] = rows
+  return [head, widths.map((width) => '-'.repeat(width)), ...body].map(line).join('')
+}
 
 const schema = () => ({
   $schema: 'http://json-schema.org/draft-07/schema#',

@@ -1,6 +1,7 @@
 // For applications: what a handler may know and ask of its request, and the app of its worker. A door (`nodicorn/app`);
 // without a supervisor around it, in tests or under plain node, everything answers as if there were no deadline.
 
+import { isRegistry, type Registry } from './worker/app-metrics.ts'
 import { runtime } from './worker/context.ts'
 import { preloadedValue } from './worker/preloaded.ts'
 
@@ -52,6 +53,16 @@ export const onShutdown = (listener: () => unknown): void => {
   if (typeof listener !== 'function')
     throw new TypeError(`onShutdown(${String(listener)}): it must be a function`)
   runtime()?.onShutdown(listener)
+}
+
+/**
+ * Adds what a registry of prom-client holds to the server's metrics. Only for registries of your own: the default one is found by
+ * itself, unless prom-client was bundled into your file. Throws a TypeError if it has no getMetricsAsJSON().
+ */
+export const exposeMetrics = (registry: Registry): void => {
+  if (!isRegistry(registry))
+    throw new TypeError('exposeMetrics(registry): it must be a Registry of prom-client')
+  runtime()?.exposeMetrics(registry)
 }
 
 /**

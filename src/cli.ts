@@ -71,8 +71,9 @@ const commands: Readonly<
     const { exit, isSucceeded } = await run.catch((error) => disappoint(heir, error))
     // the usual end of a process closes the unix sockets, and libuv would remove files that are a new master's now
     if (isSucceeded) process.exit(exit)
-    // what a settings file or its hooks left open, a timer or a connection, must not keep a server that has stopped
-    if (request.config.file) setTimeout(() => process.exit(exit), LEFT_OPEN_MS).unref()
+    // what a settings file or its hooks left open, a timer or a connection, or the look-up of a name that nobody answers, must
+    // not keep a server that has stopped
+    setTimeout(() => process.exit(exit), LEFT_OPEN_MS).unref()
     return exit
   },
   check: async (words, parsed) => {

@@ -23,6 +23,10 @@ export const commands = {
     help: 'What has happened, and with --follow what happens',
     usage: '[--follow]',
   },
+  metrics: {
+    kind: 'view',
+    help: "The metrics of the server and of the app, in Prometheus' text format",
+  },
   reload: {
     kind: 'action',
     help: 'Replace all workers, one by one, with new code and settings',

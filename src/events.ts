@@ -290,6 +290,18 @@ export const events = {
     (f) => `There is no admin address ${f.url} (--admin): ${f.why}`,
   ),
   controlling: row<{ path: string }>('debug', (f) => `Control socket at ${f.path}`),
+  metricClash: row<{ name: string }>(
+    'warning',
+    (f) => `The application's metric ${f.name} is not shown: the server has one of that name`,
+  ),
+  statsdFailed: row<{ host: string; why: string }>(
+    'warning',
+    (f) => `Metrics do not reach ${f.host} (--statsd-host): ${f.why}`,
+  ),
+  otlpFailed: row<{ endpoint: string; why: string }>(
+    'warning',
+    (f) => `Metrics do not reach ${f.endpoint} (--otlp-endpoint): ${f.why}`,
+  ),
   handlingSignal: row<{ signal: string }>('info', (f) => `Handling signal: ${f.signal}`),
   workersChanged: row<{ from: number; to: number } & (Scaling | { reason?: undefined })>(
     'info',

@@ -3,6 +3,7 @@
 // so an application's own process.on('message') never sees them.
 
 import type { ServeAddress } from './address.ts'
+import type { WireMetric } from './app-metric.ts'
 import type { ErrorCode } from './errors.ts'
 import type { HookName } from './hooks.ts'
 import type { Inspected } from './inspection.ts'
@@ -234,6 +235,8 @@ export type ToWorker =
   | { type: 'share'; count: number }
   /** The files of its logs were moved away: it is to open them anew. */
   | { type: 'reopen' }
+  /** Tell the application's metrics. */
+  | { type: 'metrics' }
 
 export type ToMaster =
   | { type: 'listen'; seq: number; query: ListenQuery }
@@ -289,9 +292,12 @@ export type LoadedFile = readonly [path: string, stamp: string]
 /** For whoever waits for changes, not for the master's loop. */
 export type FromModules = { type: 'modules'; files: readonly LoadedFile[] }
 
+/** The application's metrics: asked for, and once more before the worker ends. For metrics.ts, not for the master's loop. */
+export type FromMetrics = { type: 'metrics'; metrics: readonly WireMetric[] }
+
 export type Envelope<M> = M & { cmd: typeof CMD }
 
-type Message = ToWorker | ToMaster | FromHandover | FromModules
+type Message = ToWorker | ToMaster | FromHandover | FromModules | FromMetrics
 
 export const seal = <M extends Message>(message: M): Envelope<M> => ({
   ...message,

@@ -47,6 +47,9 @@ const logLevel = kinds.oneOf(['debug', 'info', 'warning', 'error', 'critical'], 
   fatal: 'critical',
 })
 
+/** Or nothing. */
+const HOST_AND_PORT = /^$|^(\[[\da-fA-F:.]+\]|[^\s:/[\]]+):\d{1,5}$/
+
 export const settings = {
   bind: {
     ...kinds.addresses(),
@@ -489,6 +492,34 @@ export const settings = {
     group: 'Logging',
     env: ['FORWARDED_ALLOW_IPS'],
     help: 'Proxies whose X-Forwarded-For the access log believes: addresses and networks, such as 10.0.0.0/8, with commas between them; "*" believes everybody. A proxy that connects by a unix socket is always believed. What the app sees stays as it is.',
+  },
+  statsdHost: {
+    ...kinds.text('host:port', 'HOST:PORT, such as localhost:8125 or [::1]:8125', HOST_AND_PORT),
+    default: '',
+    group: 'Logging',
+    help: 'The StatsD server that is told once a second what happens, by UDP. When unset, none is.',
+  },
+  statsdPrefix: {
+    ...kinds.text('prefix', 'a text without spaces, ":", "|" and "@"', /^[^\s:|@]*$/),
+    default: 'nodicorn',
+    group: 'Logging',
+    help: 'What the names of metrics begin with for StatsD, as in "nodicorn.requests". With "gunicorn" they are those of Gunicorn.',
+  },
+  dogstatsdTags: {
+    ...kinds.text(
+      'tags',
+      'tags with commas between them, such as "env:prod,team:web"',
+      /^[^\s|#]*$/,
+    ),
+    default: '',
+    group: 'Logging',
+    help: 'Tags for every metric that StatsD is told, as DogStatsD understands them: "env:prod,team:web".',
+  },
+  otlpEndpoint: {
+    ...kinds.url(),
+    default: '',
+    group: 'Logging',
+    help: 'The OpenTelemetry collector that gets all metrics every 10 seconds, by OTLP over HTTP, such as http://localhost:4318. When unset, none does.',
   },
 
   reload: {

@@ -42,6 +42,7 @@ const table: Record<CommandName, Row> = {
     flags: { follow: { type: 'boolean', short: 'f' }, last: { type: 'string', short: 'n' } },
     run: events,
   },
+  metrics: { run: show<{ body: string }>('metrics', ({ body }) => [body.trimEnd()]) },
   reload: { flags: { wait: { type: 'boolean' } }, run: reload },
   scale: { words: 1, run: scale },
   recycle: { words: 1, flags: { all: { type: 'boolean' } }, run: recycle },

@@ -7,6 +7,7 @@ import type { ControlRequest } from '../control-protocol.ts'
 import { UserError } from '../errors.ts'
 import type { LogEvent } from '../events.ts'
 import type { Log } from '../log.ts'
+import type { Metrics } from './exposition.ts'
 import type { Demand } from './inputs.ts'
 import type { Ledger } from './ledger.ts'
 import type { Order } from './signals.ts'
@@ -26,6 +27,7 @@ export interface CommandParts {
   readonly log: Log
   readonly status: Status
   readonly ledger: Ledger
+  readonly metrics: Metrics
   /** To the loop, or to whoever else is responsible; throws a UserError while an upgrade is under way. */
   readonly order: (order: Order, by: string) => void
   readonly demand: (demand: Demand) => void
@@ -54,6 +56,7 @@ const table: Record<CommandName, Row> = {
     v.strictObject({ follow: flag, last: v.optional(whole(0), 100) }),
     ({ ledger }, { follow, last }, how) => tellEvents(ledger, follow, last, how),
   ),
+  metrics: row(none, ({ metrics }) => metrics.text()),
   reload: row(v.strictObject({ wait: flag }), (parts, { wait }, how) => reload(parts, wait, how)),
   scale: row(
     v.union([v.strictObject({ to: whole(0) }), v.strictObject({ by: whole(-1_000_000) })]),

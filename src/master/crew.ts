@@ -81,11 +81,11 @@ export class Crew {
     this.#passage = passage
     this.#handover = new Handover(log, roll, () => this.ready, passage)
     this.#recycling = new Recycling(log)
-    const digest: WorkerEvents['digest'] = ({ id, facts, routes }, said) => {
-      this.traffic.hear(id, routes, said.served, performance.now())
+    const digest: WorkerEvents['digest'] = (worker, said) => {
+      this.traffic.told(worker, said, performance.now())
       if (said.type !== 'digest') return
       const { served: _served, ...digest } = payload(said)
-      log.event('digest', { ...facts, ...digest })
+      log.event('digest', { ...worker.facts, ...digest })
     }
     const handover: WorkerEvents['handover'] = (worker, message, handle) =>
       this.#handover.hear(worker, message, handle)

@@ -7,10 +7,12 @@ import type { Settings } from '../settings.ts'
 import type { Admin, AdminParts } from './admin.ts'
 import type { CommandParts } from './commands.ts'
 import type { Control } from './control.ts'
+import type { Metrics } from './exposition.ts'
 import { Ledger } from './ledger.ts'
 import type { Master } from './master.ts'
 import type { Sockets } from './sockets.ts'
 import type { Order } from './signals.ts'
+import type { Pushers } from './pushers.ts'
 import type { Identity, StatusParts } from './status.ts'
 import type { Succession } from './succession.ts'
 
@@ -31,6 +33,8 @@ export class Operations {
   #state: 'closed' | 'opening' | 'open' | 'over' = 'closed'
   #control: Control | undefined
   #admin: Admin | undefined
+  #metrics: Metrics | undefined
+  #pushers: Pushers | undefined
   #timer: NodeJS.Timeout | undefined
 
   /** From here on every event of `log` is known. */
@@ -48,16 +52,19 @@ export class Operations {
     clearTimeout(this.#timer)
     if (this.#state !== 'closed') return
     this.#state = 'opening'
-    const [{ Control }, { runCommand }, { Status }] = await Promise.all([
+    const [{ Control }, { runCommand }, { Status }, { Metrics }, { Pushers }] = await Promise.all([
       import('./control.ts'),
       import('./commands.ts'),
       import('./status.ts'),
+      import('./exposition.ts'),
+      import('./pushers.ts'),
     ])
     if (this.#state !== 'opening') return
     const { identity, ...others } = parts
     const { ledger } = this
     const status = new Status({ ...parts, ledger })
-    const commandParts = { ...others, ledger, status }
+    const metrics = (this.#metrics = new Metrics({ ...parts, ledger, status }))
+    const commandParts = { ...others, ledger, status, metrics }
     const run: AdminParts['run'] = (request, how) => runCommand(commandParts, request, how)
     this.#control = new Control({
       ...others,
@@ -66,8 +73,11 @@ export class Operations {
       run,
     })
     this.#state = 'open'
-    const admin = this.#openAdmin({ ...others, ledger, status, run }, predecessor)
-    await Promise.all([this.#control.open(predecessor), admin])
+    const settings = (): Settings => parts.master.state.config.settings
+    this.#pushers = new Pushers({ log: parts.log, ledger, metrics, settings, identity })
+    const forAdmin = { ...others, ledger, status, run, metrics: () => metrics.text() }
+    const admin = this.#openAdmin(forAdmin, predecessor)
+    await Promise.all([this.#control.open(predecessor), this.#pushers.open(), admin])
   }
 
   async #openAdmin(parts: AdminParts, predecessor?: number): Promise<void> {
@@ -84,6 +94,8 @@ export class Operations {
     this.#state = 'over'
     this.#control?.close()
     await this.#admin?.close()
+    await this.#pushers?.close()
+    this.#metrics?.close()
   }
 }
 

@@ -1,7 +1,9 @@
 // What the workers have served, summed up from their digests: counters that don't go back when a worker goes, and the rates of
 // the last seconds. Pure. Runs in the master.
 
+import type { Digest, FromMetrics, LastCount } from '../protocol.ts'
 import { labelsOf, quantile, type Served } from '../statistics.ts'
+import { AppMetrics } from './app-metrics.ts'
 
 /** Rates are those of so many seconds. */
 const WINDOW_MS = 10_000
@@ -53,25 +55,48 @@ class Account {
   }
 }
 
+interface Known {
+  readonly account: Account
+  readonly routes: readonly string[]
+  untracked: number
+}
+
 export class Traffic {
-  readonly #accounts = new Map<number, { account: Account; routes: readonly string[] }>()
+  /** The application's own metrics. */
+  readonly app = new AppMetrics()
+  readonly #accounts = new Map<number, Known>()
   readonly #totals = new Map<string, SeriesTotal>()
   /** Of workers that are gone. */
   #before = 0
+  #untrackedBefore = 0
+
+  /** Whatever a worker says of what it has served and counted. `now`: ms. */
+  told(
+    worker: { readonly id: number; readonly generation: number; readonly routes: Known['routes'] },
+    said: Digest | LastCount | FromMetrics,
+    now: number,
+  ): void {
+    if (said.type === 'metrics') return this.app.hear(worker, said.metrics)
+    this.hear(worker.id, worker.routes, said.served, now)
+    if (said.type === 'digest') this.#accounts.get(worker.id)!.untracked = said.untracked
+  }
 
   /** A worker has spoken; `served` is missing when nothing has changed. `routes`: the patterns it knows; `now`: ms. */
   hear(worker: number, routes: readonly string[], served: Served | undefined, now: number): void {
     let known = this.#accounts.get(worker)
-    if (!known) this.#accounts.set(worker, (known = { account: new Account(), routes }))
+    if (!known)
+      this.#accounts.set(worker, (known = { account: new Account(), routes, untracked: 0 }))
     known.account.hear(served, now)
   }
 
   /** It will not serve any more; what it has served still counts. */
   gone(worker: number): void {
+    this.app.gone(worker)
     const known = this.#accounts.get(worker)
     if (!known) return
     this.#accounts.delete(worker)
     this.#before += known.account.served.requests
+    this.#untrackedBefore += known.untracked
     addTo(this.#totals, known)
   }
 
@@ -81,6 +106,11 @@ export class Traffic {
       (n, { account }) => n + account.served.requests,
       this.#before,
     )
+  }
+
+  /** Connections that watchdogs did not see, since the server started. */
+  get untracked(): number {
+    return [...this.#accounts.values()].reduce((n, one) => n + one.untracked, this.#untrackedBefore)
   }
 
   requestsOf(worker: number): number {
@@ -120,7 +150,7 @@ const NOTHING = { seconds: 0, requests: 0, latencies: new Map<number, number>() 
 
 function addTo(
   totals: Map<string, SeriesTotal>,
-  { account, routes }: { account: Account; routes: readonly string[] },
+  { account, routes }: Pick<Known, 'account' | 'routes'>,
 ): void {
   for (const [number = 0, sum = 0, ...buckets] of account.served.series) {
     const labels = labelsOf(number, routes)

@@ -21,6 +21,7 @@ import {
   type Digest,
   type LastCount,
   type FromHandover,
+  type FromMetrics,
   type FromModules,
   type LoadedFile,
   type ToMaster,
@@ -66,7 +67,7 @@ export interface WorkerEvents {
   message(worker: WorkerHandle, message: ToMaster): void
   handover(worker: WorkerHandle, message: FromHandover, handle: unknown): void
   exit(worker: WorkerHandle, code: number | null, signal: NodeJS.Signals | null): void
-  digest(worker: WorkerHandle, said: Digest | LastCount): void
+  digest(worker: WorkerHandle, said: Digest | LastCount | FromMetrics): void
   modules?(files: readonly LoadedFile[]): void
 }
 
@@ -129,9 +130,10 @@ export class WorkerHandle {
     if (this.preloadPipe && options.preloaded) give(this.preloadPipe, options.preloaded)
     child.stderr?.on('data', (chunk: Buffer) => this.lastWords.hear(chunk))
     child.on('internalMessage', (raw: unknown, handle: unknown) => {
-      const message = open<ToMaster | FromHandover | FromModules>(raw)
+      const message = open<ToMaster | FromHandover | FromModules | FromMetrics>(raw)
       if (!message) return
       if (message.type === 'modules') return events.modules?.(message.files)
+      if (message.type === 'metrics') return events.digest(this, message)
       if (isFromHandover(message)) events.handover(this, message, handle)
       else events.message(this, message)
     })

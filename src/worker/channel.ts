@@ -5,6 +5,7 @@ import {
   open,
   seal,
   type FromHandover,
+  type FromMetrics,
   type FromModules,
   type ListenQuery,
   type ToMaster,
@@ -35,7 +36,7 @@ export class Channel {
   }
 
   /** `handle`: a raw handle of node, which stays open here. */
-  tell(message: ToMaster | FromHandover | FromModules, handle?: unknown): void {
+  tell(message: ToMaster | FromHandover | FromModules | FromMetrics, handle?: unknown): void {
     if (!process.connected) return
     this.#sending++
     this.#send(seal(message), handle as never, undefined, () => {

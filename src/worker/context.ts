@@ -2,6 +2,7 @@
 // Shared with `nodicorn/app` through a global symbol, because an application may have a copy of the package of its own.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
+import type { Registry } from './app-metrics.ts'
 import type { Entry } from './request-entry.ts'
 import type { Standing } from './standing.ts'
 
@@ -15,6 +16,7 @@ export interface Runtime {
   readonly ready: () => void
   /** Called when this worker begins to leave. */
   readonly onShutdown: (listener: () => unknown) => void
+  readonly exposeMetrics: (registry: Registry) => void
   readonly standing: Pick<Standing, 'slot' | 'isStandby' | 'onActivate'>
 }
 

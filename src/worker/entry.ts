@@ -14,6 +14,7 @@ import { Scoreboard } from '../scoreboard.ts'
 import { accessLog } from './access-log.ts'
 import { watchApp, type AppWatch } from './app-loader.ts'
 import { followRequests } from './abort-fetch.ts'
+import { AppMetrics } from './app-metrics.ts'
 import { Channel } from './channel.ts'
 import {
   flushCompileCache,
@@ -75,6 +76,7 @@ function serve(
     if (message.type === 'drain') drain.start(message)
     else if (message.type === 'promote') promote(message, standing, readiness)
     else if (message.type === 'reopen') log?.reopen()
+    else if (message.type === 'metrics') void metrics.tell()
     else handover.hear(message, handle)
   }
   drain.watchMaster()
@@ -89,13 +91,15 @@ function serve(
       setImmediate(() => hooks.postWorkerInit?.())
     },
   })
+  const metrics = new AppMetrics(channel)
   const own = { channel, servers, requests, drain, handover, readiness, shutdown, ...memory }
-  requests.hook(requestHooks(init, { ...own, hooks, standing, log }))
+  requests.hook(requestHooks(init, { ...own, hooks, standing, log, metrics }))
   forgiveOwnAborts()
   if (requestContext && abortFetch) followRequests()
   if (init.sockets === 'owned') ownSockets(init, { channel, requests })
   const app = load(init, channel)
   readiness.app = app
+  drain.onCleanUp(() => metrics.tellLast())
   drain.onCleanUp(() => Promise.allSettled(app.onClose.map((close) => close())))
 }
 

@@ -6,6 +6,7 @@ import { Router, type Route } from '../routes.ts'
 import type { Scoreboard } from '../scoreboard.ts'
 import type { Statistics } from '../statistics.ts'
 import type { AccessLog } from './access-log.ts'
+import type { AppMetrics } from './app-metrics.ts'
 import { tellBindError } from './bind-error.ts'
 import { limitBody } from './body-limit.ts'
 import type { Channel } from './channel.ts'
@@ -40,6 +41,7 @@ export interface Parts {
   readonly hooks: HookSlot
   readonly standing: Standing
   readonly log: AccessLog | undefined
+  readonly metrics: AppMetrics
 }
 
 export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
@@ -126,7 +128,7 @@ function listens({ drain, handover, readiness }: Parts, server: net.Server): voi
 /** For `nodicorn/app`. */
 const offerContext = (
   tracker: Tracker,
-  { readiness, shutdown, standing }: Parts,
+  { readiness, shutdown, standing, metrics }: Parts,
   ceiling: number,
 ): void =>
   offerRuntime({
@@ -134,6 +136,7 @@ const offerContext = (
     notReady: () => readiness.notReady(),
     ready: () => readiness.ready(),
     onShutdown: (listener) => shutdown.add(listener),
+    exposeMetrics: (registry) => metrics.expose(registry),
     standing,
     extend(seconds) {
       const entry = storage.getStore()

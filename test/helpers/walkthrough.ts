@@ -229,7 +229,7 @@ export function newProject(t: Teardown): string {
   mkdirSync(join(dir, 'node_modules', '.bin'), { recursive: true })
   symlinkSync(checkout, join(dir, 'node_modules', 'nodicorn'))
   symlinkSync('../nodicorn/dist/cli.cjs', join(dir, 'node_modules', '.bin', 'supervisor'))
-  for (const name of ['express', '@types'])
+  for (const name of ['express', 'prom-client', '@types'])
     symlinkSync(join(checkout, 'node_modules', name), join(dir, 'node_modules', name))
   return dir
 }
