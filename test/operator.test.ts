@@ -114,9 +114,12 @@ describe.concurrent('supervisor doctor', () => {
     const found = findings(stdout)
     const of = (check: string): Finding | undefined => found.find((one) => one.check === check)
     expect(stdout).toContain(`hello (pid ${server.pid})`)
-    expect(of('crashes')).toMatchObject({ level: 'advice', measured: /^1 crash of/ })
+    expect(of('crashes')).toMatchObject({
+      level: 'advice',
+      measured: expect.stringMatching(/^1 crash of/),
+    })
     expect(of('keepAlive')).toMatchObject({ level: 'advice', fix: '--keep-alive 75' })
-    expect(of('serving')).toMatchObject({ level: 'fine' })
+    expect(of('serving')?.measured).toMatch(/ of 2 workers serve/)
   })
 })
 
@@ -127,19 +130,19 @@ describe.concurrent('looking into a worker', () => {
     server.get('/forever').catch(() => undefined) // cut when it is killed
     await server.prints(/^blocked/)
     const [pid] = server.pids()
-    await until('its loop has stood for a while', async () => {
-      const { stdout } = await runCommand(env, ['stack'])
-      return /blocked for/.test(stdout)
+    // on a busy machine it may get no processor just then, which is told as well
+    const told = await until('the stack of a loop that has stood for a while', async () => {
+      const { stdout, code } = await runCommand(env, ['stack', '0'])
+      expect(code).toBe(0)
+      return stdout.includes('blocks.js') && stdout.includes('blocked for') && stdout
     })
-    const { stdout, code } = await runCommand(env, ['stack', '0'])
-    expect(code).toBe(0)
-    expect(stdout).toMatch(
+    expect(told).toMatch(
       new RegExp(
         `^worker 0 \\(pid ${pid}\\): blocked for \\S+s in GET /forever\\n    at .*blocks.js:\\d+`,
       ),
     )
     const json = JSON.parse((await runCommand(env, ['stack', '--json'])).stdout) as object[]
-    expect(json).toMatchObject([{ slot: 0, pid, state: 'running' }])
+    expect(json).toMatchObject([{ slot: 0, pid }])
     const nobody = await runCommand(env, ['stack', '5'])
     expect([nobody.code, nobody.stderr]).toEqual([
       2,
@@ -154,7 +157,7 @@ describe.concurrent('looking into a worker', () => {
     const cwd = tempDir(t)
     const said = await runCommand(env, ['profile', '0', '--seconds', '1'], cwd)
     expect(said.stdout).toMatch(
-      /^nodicorn-hello-0-\d{8}T\d{6}\.cpuprofile: \d+MB, [\d,]+ samples; open it in Chrome/,
+      /^nodicorn-hello-0-\d{8}T\d{6}\.cpuprofile: \d+[kM]B, [\d,]+ samples; open it in Chrome/,
     )
     expect(said.stderr).toBe('Profiling worker 0 for 1s\n')
     const heap = await runCommand(env, ['heap', '0', '--json'], cwd)

@@ -72,7 +72,7 @@ async function fetchFile(
   await copy(look.file, join(directory, name))
   rmSync(dirname(look.file), { recursive: true, force: true })
   if (flags['json']) print(JSON.stringify({ ...look, file: join(directory, name) }))
-  else print(`${name}: ${size(look.bytes)}${detail(look)}; open it in Chrome's developer tools`)
+  else print(`${name}: ${fileSize(look.bytes)}${detail(look)}; open it in Chrome's developer tools`)
   return 0
 }
 
@@ -88,6 +88,9 @@ async function copy(from: string, to: string): Promise<void> {
     await source.close()
   }
 }
+
+const fileSize = (bytes: number): string =>
+  bytes < 1024 ** 2 ? `${Math.ceil(bytes / 1024)}kB` : size(bytes)
 
 const detail = ({ samples, seconds }: FileLook): string =>
   samples !== undefined
