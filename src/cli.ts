@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The command `supervisor`: words -> start, check, config or help. A door: it starts the master and prints its errors.
+// The command `supervisor`: words -> a command. A door: it starts the master and prints its errors.
 // Everything that `start` does not need is imported only when it is asked for.
 import { fs } from './builtin.ts'
 import { findApp } from './app-file.ts'
@@ -13,7 +13,7 @@ import {
 } from './config.ts'
 import { ConfigErrors, UserError } from './errors.ts'
 import { BEQUEST_VARIABLE, type Bequest } from './master/bequest.ts'
-import { commands as operatorCommands, isCommandName, type CommandName } from './commands.ts'
+import { isOperatorCommand, type OperatorCommand, operatorCommands } from './commands.ts'
 import type { Heir } from './master/heir.ts'
 import { scriptAsTyped } from './master/node-choice.ts'
 import { packageJson } from './paths.ts'
@@ -32,7 +32,7 @@ const main = async (words: readonly string[]): Promise<number> => {
     )
   }
   const [first, ...rest] = words
-  if (first !== undefined && isCommandName(first)) return await operate(first, rest)
+  if (first !== undefined && isOperatorCommand(first)) return await operate(first, rest)
   if (!isCommand(first)) return await withoutCommand(words)
   const parsed = parseWords(rest)
   if (parsed.own.has('help')) return print((await import('./help.ts')).commandHelp(first))
@@ -45,7 +45,7 @@ const main = async (words: readonly string[]): Promise<number> => {
 }
 
 /** A command for a server that runs. */
-const operate = async (command: CommandName, words: readonly string[]): Promise<number> => {
+const operate = async (command: OperatorCommand, words: readonly string[]): Promise<number> => {
   if (words.some((word) => word === '--help' || word === '-h'))
     return print((await import('./help.ts')).operatorHelp(command))
   const { runClient } = await import('./client/main.ts')
@@ -142,24 +142,34 @@ const withoutCommand = async (words: readonly string[]): Promise<number> => {
   const help = await import('./help.ts')
   if (first === '--version' || first === '-v') return print(version())
   if (first === '--help' || first === '-h') return print(help.generalHelp())
-  if (first === 'help') return print(helpOf(help, second))
+  if (first === 'help') return print(await helpOf(help, second))
+  if (first === 'completion') return print(await completion(help, words.slice(1)))
   if (first === undefined)
     throw new UserError('BAD_COMMAND', 'a command is missing: supervisor start app.js')
   throw new UserError('BAD_COMMAND', await unknownCommand(first, words))
 }
 
-const helpOf = (help: typeof import('./help.ts'), command: string | undefined): string => {
+type Help = typeof import('./help.ts')
+
+const helpOf = async (help: Help, command: string | undefined): Promise<string> => {
+  if (command === undefined || command === 'help') return help.generalHelp()
   if (isCommand(command)) return help.commandHelp(command)
-  return command !== undefined && isCommandName(command)
-    ? help.operatorHelp(command)
-    : help.generalHelp()
+  if (isOperatorCommand(command)) return help.operatorHelp(command)
+  if (command === 'completion') return help.completionHelp()
+  throw new UserError('BAD_COMMAND', await unknownCommand(command, []))
+}
+
+const completion = async (help: Help, words: readonly string[]): Promise<string> => {
+  if (words.some((word) => word === '--help' || word === '-h')) return help.completionHelp()
+  const { completionScript } = await import('./client/completion.ts')
+  return completionScript(words)
 }
 
 const unknownCommand = async (first: string, words: readonly string[]): Promise<string> => {
-  if (/^-|[./:]/.test(first))
+  if (words.length > 0 && /^-|[./:]/.test(first))
     return `${quote(first)} is not a command; did you mean "supervisor start ${words.join(' ')}"?`
   const { nearest } = await import('./nearest.ts')
-  const all = [...COMMANDS, ...Object.keys(operatorCommands)]
+  const all = [...COMMANDS, ...Object.keys(operatorCommands), 'completion', 'help']
   const near = nearest(first, all)
   const advice = near ? `did you mean "supervisor ${near}"?` : '"supervisor --help" lists them'
   return `${quote(first)} is not a command; ${advice}`

@@ -2,6 +2,7 @@
 // the master answers, the CLI and the page ask.
 
 import type { Level } from './events.ts'
+import type { StackAnswer } from './inspection.ts'
 import type { RequestFacts } from './protocol.ts'
 
 /** Raised when a word changes its meaning; new words may come without. */
@@ -124,4 +125,21 @@ export interface EventItem {
   readonly level: Level
   readonly text: string
   readonly facts: Readonly<Record<string, unknown>>
+}
+
+/** What a worker is at, or why it can't be told. */
+export type StackLook = { readonly slot: number; readonly pid: number } & (
+  StackAnswer | { readonly error: string }
+)
+
+/** A profile or a heap snapshot of a worker: a file that is removed when who asked for it hangs up. */
+export interface FileLook {
+  readonly slot: number
+  readonly pid: number
+  readonly file: string
+  readonly bytes: number
+  /** Of a profile. */
+  readonly samples?: number
+  /** For so long the worker stood still, for its heap. */
+  readonly seconds?: number
 }

@@ -111,10 +111,12 @@ export const events = {
     (f) =>
       `Server is ready: ${plural(f.workers.length, 'worker')} (pid ${f.workers.join(', ')}) after ${seconds(f.seconds)}`,
   ),
-  tryThis: row<{ url: string }>(
+  /** `status`: the command that looks at the server; missing if none reaches it. */
+  tryThis: row<{ url: string; status?: string }>(
     'info',
     (f) =>
-      `Try: curl ${f.url.startsWith('unix:') ? `--unix-socket ${f.url.slice(5)} http://localhost/` : f.url}   Stop with Ctrl-C`,
+      `Try: curl ${f.url.startsWith('unix:') ? `--unix-socket ${f.url.slice(5)} http://localhost/` : f.url}` +
+      `${f.status ? `   Look: ${f.status}` : ''}   Stop with Ctrl-C`,
   ),
   booting: row<Of & { standby?: true }>(
     'info',

@@ -1,6 +1,12 @@
 // The help texts, from the table of settings. Runs in the CLI; imported only when asked for.
 // A renderer of its own: at 80 columns yargs gives the width to the longest alias and shows neither variables nor placeholders.
-import { commands, type CommandName, type CommandRow } from './commands.ts'
+import {
+  type FlagRow,
+  flagsOfCommand,
+  type OperatorCommand,
+  operatorCommands,
+  usageOf,
+} from './commands.ts'
 import {
   flagsOf,
   groups,
@@ -20,14 +26,14 @@ export const generalHelp = (): string =>
     'when they crash, stopped and reloaded without losing a request.',
     '',
     'Commands',
-    '  start    Start the app and keep its workers running',
-    '  check    Load the settings and the app in a process of its own, serve nothing',
-    '  config   Show every setting, its value and where it came from',
+    ...commandLine('start', 'Start the app and keep its workers running'),
+    ...commandLine('check', 'Load settings and app in another process, serve nothing'),
+    ...commandLine('config', 'Show every setting, its value and where it came from'),
+    ...commandLine('completion', 'Print what lets a shell complete: bash, zsh or fish'),
+    ...commandLine('help', 'This text; "supervisor help COMMAND" tells more'),
     '',
     'For a server that runs: the one started in this directory, or --pid, --socket',
-    ...Object.entries(commands).flatMap(([name, { help }]) =>
-      wrap(`${name.padEnd(8)} ${help}`, '  '),
-    ),
+    ...Object.entries(operatorCommands).flatMap(([name, { help }]) => commandLine(name, help)),
     '',
     'Examples',
     '  supervisor start app.js',
@@ -40,21 +46,54 @@ export const generalHelp = (): string =>
     '',
   ].join('\n')
 
+const NAME_WIDTH = 12
+
+/** What does not fit goes on below, beside the names. */
+const commandLine = (name: string, help: string): string[] =>
+  wrap(help, ' '.repeat(NAME_WIDTH + 2)).map((line, n) =>
+    n === 0 ? `  ${name.padEnd(NAME_WIDTH)}${line.slice(NAME_WIDTH + 2)}` : line,
+  )
+
+const PLACE_HELP =
+  'Speaks to the server that was started in this directory, or to the only one that runs; --pid or --socket say which.'
+
 /** `supervisor status --help` */
-export const operatorHelp = (command: CommandName): string => {
-  const row: CommandRow = commands[command]
+export const operatorHelp = (command: OperatorCommand): string => {
+  const { help, more } = operatorCommands[command]
   return [
-    `Usage: supervisor ${command}${row.usage ? ` ${row.usage}` : ''} [--pid PID|--socket PATH] [--json]`,
-    '',
-    ...wrap(`${row.help}.`, ''),
-    '',
     ...wrap(
-      'Speaks to the server that was started in this directory, or to the only one that runs; --pid or --socket say which.',
+      `Usage: supervisor ${command} ${usageOf(command)}`.trimEnd() +
+        ` [--pid PID|--socket PATH]${'json' in flagsOfCommand(command) ? ' [--json]' : ''}`,
       '',
     ),
     '',
+    ...[`${help}.`, ...(more ? [more] : []), PLACE_HELP].flatMap((text) => [...wrap(text, ''), '']),
+    ...section(
+      'Flags',
+      [...Object.entries(flagsOfCommand(command)), ['help', HELP_FLAG] as const].map(operatorFlag),
+    ),
   ].join('\n')
 }
+
+const HELP_FLAG: FlagRow = { short: 'h', help: 'This text' }
+
+const operatorFlag = ([name, { short, value, help }]: readonly [string, FlagRow]): string[] => [
+  `${short ? `-${short}, ` : ''}--${name}${value ? ` ${value}` : ''}`,
+  `${help}.`,
+]
+
+/** `supervisor completion --help` */
+export const completionHelp = (): string =>
+  [
+    'Usage: supervisor completion bash|zsh|fish',
+    '',
+    ...wrap('Prints a script that lets the shell complete commands, flags, values and files.', ''),
+    '',
+    '  bash   eval "$(supervisor completion bash)"     in ~/.bashrc',
+    '  zsh    eval "$(supervisor completion zsh)"      in ~/.zshrc, after compinit',
+    '  fish   supervisor completion fish | source      in ~/.config/fish/config.fish',
+    '',
+  ].join('\n')
 
 export type HelpedCommand = 'start' | 'check' | 'config'
 

@@ -14,7 +14,14 @@ export interface LogSettings {
   logFormat: 'auto' | 'text' | 'json'
 }
 
-const LEVELS = { debug: 20, info: 30, warning: 40, error: 50, critical: 60 }
+/** How much each weighs, the least important first. */
+export const levels: Readonly<Record<Level, number>> = {
+  debug: 20,
+  info: 30,
+  warning: 40,
+  error: 50,
+  critical: 60,
+}
 const COLOURS: Record<string, string> = { warning: '33', error: '31', critical: '31;1' }
 /** Beyond this many unwritten bytes, lines are dropped: a stuck reader must not fill the master's memory. */
 const MAX_BUFFERED = 4 << 20
@@ -87,7 +94,7 @@ export class Log {
     this.#logger = pino(
       {
         level: settings.logLevel,
-        customLevels: LEVELS,
+        customLevels: levels,
         useOnlyCustomLevels: true,
         base: { pid: process.pid },
         timestamp: false,
@@ -137,7 +144,7 @@ export class Log {
 }
 
 /** Milliseconds are exact enough. */
-const rounded = (facts: object): object =>
+export const rounded = (facts: object): object =>
   Object.fromEntries(
     Object.entries(facts).map(([key, value]) => [
       key,
@@ -164,7 +171,7 @@ export const isReadable = ({ logFile, logFormat }: LogSettings): boolean =>
 const isTerminal = (file: string): boolean => file === '-' && process.stdout.isTTY === true
 
 /** `[2026-11-23 03:48:15 +0000] [4299] [INFO] Listening at: ...`, Gunicorn's form. */
-function readableLine(json: string, colour: boolean): string {
+export function readableLine(json: string, colour: boolean): string {
   const { level, time, pid, msg, stderr } = JSON.parse(json) as {
     level: string
     time: string

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import ts from 'typescript'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { knownFlags } from '../src/argv.ts'
-import { commands as operatorCommands } from '../src/commands.ts'
+import { flagsOfCommand, operatorCommands, type OperatorCommand } from '../src/commands.ts'
 import { events } from '../src/events.ts'
 import { isSettingName, settingRow } from '../src/settings.ts'
 import {
@@ -106,8 +106,15 @@ describe('what pages name exists', () => {
       '--max-old-space-size',
       '--unhandled-rejections',
     ]
-    const known = new Set([...knownFlags(), ...others, '--inspect', '--cpu-prof'])
-    for (const flag of operatorFlags()) known.add(flag)
+    const operators = Object.keys(operatorCommands) as OperatorCommand[]
+    const theirs = operators.flatMap((name) => Object.keys(flagsOfCommand(name)))
+    const known = new Set([
+      ...knownFlags(),
+      ...others,
+      ...theirs.map((flag) => `--${flag}`),
+      '--inspect',
+      '--cpu-prof',
+    ])
     if (path === 'docs/benchmarks.md') for (const flag of benchmarkFlags()) known.add(flag)
     const code = [...codeIn(page(path).text), ...page(path).blocks.flatMap(({ lines }) => lines)]
     const flags = code.flatMap((text) => text.match(/(?<![\w-])--[a-z][\w-]*/g) ?? [])
@@ -116,7 +123,7 @@ describe('what pages name exists', () => {
     )
     expect(flags.filter((flag) => !known.has(flag) && !refused.includes(flag))).toEqual([])
     const commands = code.flatMap((text) => /\bsupervisor ([a-z]+)\b/.exec(text)?.[1] ?? [])
-    const all = ['start', 'check', 'config', ...Object.keys(operatorCommands)]
+    const all = ['start', 'check', 'config', 'completion', 'help', ...operators] as string[]
     expect(commands.filter((word) => !all.includes(word))).toEqual([])
   })
 
@@ -191,11 +198,6 @@ const titlesIn = (file: string): string[] =>
   ].flatMap(([, ...found]) => found.filter((title) => title !== undefined))
 
 /** Of the scripts in bench/, from their calls of parseArgs. */
-const operatorFlags = (): string[] =>
-  [
-    ...readFileSync(join(checkout, 'src/client/main.ts'), 'utf8').matchAll(/(\w+): \{ type: '/g),
-  ].map(([, name]) => `--${name}`)
-
 const benchmarkFlags = (): string[] =>
   [
     'serve.ts',

@@ -102,11 +102,16 @@ const onlyThere: Record<string, Rule> = {
   'sends signals': {
     what: /process\.kill\((?!-process\.pid\b)(?!\w+, 0\))|\.kill\('SIG/,
     // A thread can end its process by no other way than a signal.
-    only: ['master/worker-handle.ts', 'worker/watchdog.ts', 'master/upgrade.ts'],
+    only: [
+      'master/worker-handle.ts',
+      'worker/watchdog.ts',
+      'master/upgrade.ts',
+      'client/signals.ts',
+    ],
   },
   'listens for signals': {
     what: /process\.(on|once|prependListener)\(\s*('SIG|signal\b)/,
-    only: ['master/signals.ts', 'worker/drain.ts'],
+    only: ['master/signals.ts', 'worker/drain.ts', 'client/signals.ts'],
   },
   'patches Node': {
     what: /\bproto(type)?(\.\w+|\[[^\]]+\]) = |Object\.definePropert(y|ies)\(\w+\.prototype/,

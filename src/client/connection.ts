@@ -68,6 +68,11 @@ export class Connection {
     })
   }
 
+  /** The server has hung up, or close() was called. */
+  get isClosed(): boolean {
+    return this.#socket.destroyed
+  }
+
   close(): void {
     this.#socket.destroy()
   }

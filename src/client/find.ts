@@ -15,12 +15,23 @@ export interface Wanted {
 }
 
 /** Throws NO_SERVER if there is none, or if it could be several. */
-export async function findServer({
+export async function findServer(wanted: Wanted): Promise<Connection> {
+  return (
+    (await findNamed(wanted)) ??
+    only(
+      await openAll(socketsIn(runtimeDirectory(wanted.runtimeDir))),
+      `no server runs here; start one with "supervisor start", or give --pid or --socket`,
+    )
+  )
+}
+
+/** As findServer, but no other than one that was named or started in the directory: undefined if there is none. */
+export async function findNamed({
   socket,
   pid,
   directory,
   runtimeDir,
-}: Wanted): Promise<Connection> {
+}: Wanted): Promise<Connection | undefined> {
   if (socket !== undefined) return Connection.open(socket)
   const place = runtimeDirectory(runtimeDir)
   if (pid !== undefined) {
@@ -32,11 +43,7 @@ export async function findServer({
     )
   }
   const here = await openAll(socketsIn(place, [directory, realpathSync(directory)]))
-  if (here.length > 0) return only(here, '')
-  return only(
-    await openAll(socketsIn(place)),
-    `no server runs here; start one with "supervisor start", or give --pid or --socket`,
-  )
+  return here.length > 0 ? only(here, '') : undefined
 }
 
 /** Those that answer; the others are leftovers of servers that were killed. */

@@ -20,7 +20,7 @@ export function serverLines(s: ServerStatus, now: number): string[] {
   ]
 }
 
-function reloadLine({ reload, generation }: ServerStatus, now: number): string[] {
+export function reloadLine({ reload, generation }: ServerStatus, now: number): string[] {
   const ago =
     reload.at === undefined ? '' : ` ${duration((now - Date.parse(reload.at)) / 1000)} ago`
   switch (reload.state) {
@@ -63,11 +63,10 @@ export const workerTable = (
   )
 
 function workerRow(w: WorkerStatus, now: number): string[] {
-  const { lastRestart: last } = w
   return [
     String(w.slot),
     String(w.pid),
-    w.state === 'blocked' ? `BLOCKED ${duration(w.loopDelay)}` : w.state,
+    stateText(w),
     duration(w.age),
     count(w.requests),
     String(w.inFlight),
@@ -77,9 +76,16 @@ function workerRow(w: WorkerStatus, now: number): string[] {
     duration(w.loopDelay),
     size(w.rss),
     String(w.restarts),
-    last ? `${last.reason}, ${duration((now - Date.parse(last.at)) / 1000)} ago` : '',
+    restartText(w, now),
   ]
 }
+
+export const stateText = ({ state, loopDelay }: WorkerStatus): string =>
+  state === 'blocked' ? `BLOCKED ${duration(loopDelay)}` : state
+
+/** Why the worker before it in its slot ended; nothing for the first one. */
+export const restartText = ({ lastRestart: last }: WorkerStatus, now: number): string =>
+  last ? `${last.reason}, ${duration((now - Date.parse(last.at)) / 1000)} ago` : ''
 
 const REQUEST_COLUMNS: readonly Column[] = [
   right('AGE'),

@@ -10,6 +10,7 @@ import type { Log } from '../log.ts'
 import type { Metrics } from './exposition.ts'
 import type { Demand } from './inputs.ts'
 import type { Ledger } from './ledger.ts'
+import type { Master } from './master.ts'
 import type { Order } from './signals.ts'
 import { eventItem, type Status } from './status.ts'
 
@@ -28,6 +29,7 @@ export interface CommandParts {
   readonly status: Status
   readonly ledger: Ledger
   readonly metrics: Metrics
+  readonly master: Pick<Master, 'state'>
   /** To the loop, or to whoever else is responsible; throws a UserError while an upgrade is under way. */
   readonly order: (order: Order, by: string) => void
   readonly demand: (demand: Demand) => void
@@ -57,6 +59,7 @@ const table: Record<CommandName, Row> = {
     ({ ledger }, { follow, last }, how) => tellEvents(ledger, follow, last, how),
   ),
   metrics: row(none, ({ metrics }) => metrics.text()),
+  doctor: row(none, (parts) => examineServer(parts)),
   reload: row(v.strictObject({ wait: flag }), (parts, { wait }, how) => reload(parts, wait, how)),
   scale: row(
     v.union([v.strictObject({ to: whole(0) }), v.strictObject({ by: whole(-1_000_000) })]),
@@ -67,6 +70,16 @@ const table: Record<CommandName, Row> = {
   ),
   stop: row(v.strictObject({ now: flag }), ({ order }, { now }, { by }) =>
     order(now ? 'quick-stop' : 'stop', by),
+  ),
+  reopen: row(none, ({ order }, _, { by }) => order('reopen', by)),
+  stack: row(v.strictObject({ slot: v.optional(whole(0)) }), async (parts, { slot }) =>
+    (await import('./look.ts')).stacks(parts, slot),
+  ),
+  profile: row(v.strictObject({ slot: whole(0), seconds: v.number() }), async (parts, args, how) =>
+    (await import('./look.ts')).writeFile(parts, { type: 'profile', ...args }, how),
+  ),
+  heap: row(v.strictObject({ slot: whole(0) }), async (parts, args, how) =>
+    (await import('./look.ts')).writeFile(parts, { type: 'heap', ...args }, how),
   ),
 }
 
@@ -115,6 +128,19 @@ function tellEvents(
       resolve(null)
     }),
   )
+}
+
+async function examineServer({ master, status, ledger }: CommandParts): Promise<unknown> {
+  const [{ environment }, { examine }, { gatherFacts }] = await Promise.all([
+    import('../config.ts'),
+    import('../doctor.ts'),
+    import('../doctor-facts.ts'),
+  ])
+  const live = { status: status.server(), crashes: ledger.counters.get('workerCrashed') ?? 0 }
+  const { settings } = master.state.config
+  // --chdir has been done
+  const place = { settings: { ...settings, chdir: '' }, directory: process.cwd() }
+  return examine(gatherFacts({ ...place, env: environment(), live }))
 }
 
 /** With `wait`: resolves when it is done, rejects when it failed; until then every step is told. */

@@ -3,6 +3,7 @@
 
 import { basename, delimiter, isAbsolute, join, relative, resolve } from 'node:path'
 import { fs } from '../builtin.ts'
+import type { StartCommand } from '../config.ts'
 
 export interface NodeChoice {
   /** The setting; empty if there is none. */
@@ -50,4 +51,16 @@ function isExecutable(file: string): boolean {
 export function scriptAsTyped(script: string, real: string, named: string): string {
   const inside = relative(real, script)
   return inside.startsWith('..') || isAbsolute(inside) ? script : join(named, inside)
+}
+
+/** What to type in `directory` to look at the server: as this command was given. Undefined if it wasn't. */
+export function statusCommand(
+  command: StartCommand | undefined,
+  directory: string,
+): string | undefined {
+  if (!command) return undefined
+  const { node, script } = command
+  if (/\/node_modules\/\.bin\/\w+$/.test(script)) return 'npx supervisor status'
+  if (/\.c?js$/.test(script)) return `${node} ${relative(directory, script)} status`
+  return `${basename(script)} status`
 }

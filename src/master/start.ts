@@ -15,6 +15,7 @@ import type { MasterOptions, ReadyFacts } from './inputs.ts'
 import { MasterHooks } from './master-hooks.ts'
 import { Master } from './master.ts'
 import { Operations, operationsParts, type OperationsParts } from './operations.ts'
+import { statusCommand } from './node-choice.ts'
 import { Pidfile } from './pidfile.ts'
 import { Passage } from './passage.ts'
 import { keepPreloaded } from './preloaded.ts'
@@ -174,15 +175,15 @@ function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts):
 
 /** All workers are ready. False: after all, an old master goes on in our place. */
 async function takeCharge(
-  { config }: StartRequest,
+  request: StartRequest,
   { server, log, operations, hooks, pidfile, sockets, passage, takes, heir }: Parts,
   facts: ReadyFacts,
   forOperations: OperationsParts,
 ): Promise<boolean> {
-  log.open(config.settings)
+  log.open(request.config.settings)
   const crown = { pidfile, sockets, log, version: version(), passage: takes ? passage : undefined }
   if (heir && !(await heir.takeCharge(crown))) return false
-  sayReady(log, config, facts)
+  sayReady(log, request, facts)
   hooks.run('whenReady', { ...server, ...facts })
   void operations.open(forOperations, heir?.bequest.pid)
   return true
@@ -269,10 +270,12 @@ function basics(
   }
 }
 
-function sayReady(log: Log, config: Config, facts: ReadyFacts): void {
+function sayReady(log: Log, { config, command, directory }: StartRequest, facts: ReadyFacts): void {
   log.event('serverReady', facts)
   const [url] = facts.urls
-  if (url && isReadable(config.settings)) log.event('tryThis', { url: reachable(url) })
+  if (!url || !isReadable(config.settings)) return
+  const status = config.settings.controlSocket !== 'off' && statusCommand(command, directory)
+  log.event('tryThis', { url: reachable(url), ...(status && { status }) })
 }
 
 /** Nobody can open an address that means all of them. */

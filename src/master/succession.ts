@@ -38,7 +38,7 @@ export class Succession {
 
   /** Throws NOT_NOW: a command, unlike a signal, has somebody who waits for what becomes of it. */
   refuse(order: string): void {
-    if (this.#state === 'reigning' || order.endsWith('stop')) return
+    if (this.#state === 'reigning' || order.endsWith('stop') || order === 'reopen') return
     const why = this.isSucceeded ? 'a new master is in charge' : 'an upgrade is under way'
     throw new UserError('NOT_NOW', `${order} was refused: ${why}`)
   }
