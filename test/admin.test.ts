@@ -180,7 +180,7 @@ describe.concurrent('whoever asks', () => {
     const { server, admin } = await start(t, ...LOCAL)
     const of = async (path: string, options?: RequestOptions): Promise<number> =>
       (await request(admin, path, options)).status
-    for (const path of ['/nothing', '/../etc/passwd', '//', '/__proto__', '/page.js/', '/metrics'])
+    for (const path of ['/nothing', '/../etc/passwd', '//', '/__proto__', '/page.js/'])
       expect(await of(path), path).toBe(404)
     expect(await of('/livez', { method: 'POST' })).toBe(405)
     expect(await of('/api/commands/reload')).toBe(405)
