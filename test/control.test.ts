@@ -40,7 +40,9 @@ async function statusOf(env: Record<string, string>): Promise<ServerStatus> {
 
 const socketsOf = (env: Record<string, string>): string[] => {
   const directory = join(env['XDG_RUNTIME_DIR']!, 'nodicorn')
-  return existsSync(directory) ? readdirSync(directory).map((file) => join(directory, file)) : []
+  const files = existsSync(directory) ? readdirSync(directory) : []
+  // one that begins with a dot is on its way to its name
+  return files.filter((file) => !file.startsWith('.')).map((file) => join(directory, file))
 }
 
 const socketOf = (env: Record<string, string>): Promise<string> =>

@@ -82,6 +82,7 @@ export class Crew {
     this.#handover = new Handover(log, roll, () => this.ready, passage)
     this.#recycling = new Recycling(log)
     const digest: WorkerEvents['digest'] = (worker, said) => {
+      if (!this.#workers.has(worker)) return // too late: it would be counted as another one
       this.traffic.told(worker, said, performance.now())
       if (said.type !== 'digest') return
       const { served: _served, ...digest } = payload(said)
