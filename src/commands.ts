@@ -47,7 +47,7 @@ export const commands = {
   },
   metrics: {
     kind: 'view',
-    help: "The metrics of the server and of the app, in Prometheus' text format",
+    help: 'The metrics of the server and the app, as Prometheus reads them',
   },
   reload: {
     kind: 'action',
@@ -134,7 +134,7 @@ export type OperatorCommand = CommandName | ViewerName
 /** In the order of the help. */
 export const operatorCommands: Readonly<Record<OperatorCommand, CommandRow>> = sorted(
   { ...commands, ...viewers },
-  ['status', 'top', 'requests', 'stack', 'events', 'logs', 'doctor'],
+  ['status', 'top', 'requests', 'stack', 'events', 'logs', 'metrics', 'doctor'],
 )
 
 export const isCommandName = (word: string): word is CommandName => Object.hasOwn(commands, word)
