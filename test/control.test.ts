@@ -53,8 +53,9 @@ async function start(
   env: Record<string, string>,
   ...flags: string[]
 ): Promise<Server> {
-  const server = await startServer(t, 'hello.js', '--workers', '2', ...flags, { env })
-  await socketOf(env)
+  const all = ['--workers', '2', '--log-level', 'debug', ...flags]
+  const server = await startServer(t, 'hello.js', ...all, { env })
+  await server.log(/^Control socket at/)
   return server
 }
 
