@@ -69,6 +69,6 @@ export const findInLine = (line: Line, res: Res): Entry | undefined =>
 export const allInLine = ({ first, others = [] }: Line): Entry[] =>
   first ? [first, ...others] : [...others]
 
-/** In a pipeline, the responses before a new one may have been sent although node has not said so yet. */
+/** In a pipeline, the responses before a new one may be with the kernel, or finished, although node has not said so yet. */
 export const isAllSent = (line: Line): boolean =>
-  allInLine(line).every(({ res }) => res.writableFinished)
+  allInLine(line).every(({ res }) => res.writableEnded && res.writableLength === 0)
