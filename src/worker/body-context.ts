@@ -22,7 +22,9 @@ export function followBodies(context: AsyncLocalStorage<Entry>, enter: Enter): v
   const { on } = prototype
   const follow = function (this: IncomingMessage) {
     const entry = context.getStore()
-    if (entry !== undefined && entry.req === this) bind(this, entry, context, enter)
+    // node itself listens for the end of every request whose response is sent
+    if (entry !== undefined && entry.req === this && !entry.res.writableFinished)
+      bind(this, entry, context, enter)
     return Reflect.apply(on, this, arguments) as typeof this
   } as typeof on
   prototype.on = prototype.addListener = follow
