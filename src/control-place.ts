@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fs } from './builtin.ts'
+import { isAlive } from './is-alive.ts'
 
 const ENDING = '.ctl'
 /** A socket's address has room for 108 bytes on Linux, 104 on macOS, the last one a zero. */
@@ -39,15 +40,6 @@ export const leftIn = (place: string): string[] =>
     const pid = Number(/^(?:.*-|\.)(\d+)\.ctl$/.exec(file)?.[1] ?? 0)
     return pid > 0 && !isAlive(pid) && !/-[\da-f]{8}\.ctl$/.test(file) ? join(place, file) : []
   })
-
-/** Signal 0 reaches any live process; EPERM means alive and somebody else's. */
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
 
 function listed(place: string): string[] {
   try {

@@ -5,6 +5,7 @@ import { createRequire } from 'node:module'
 import { fs } from './builtin.ts'
 import { events, type EventName, type Facts, type Level, type LogEvent } from './events.ts'
 import { UserError } from './errors.ts'
+import { localTime } from './local-time.ts'
 import type { Logger } from 'pino'
 
 export interface LogSettings {
@@ -180,13 +181,7 @@ export function readableLine(json: string, colour: boolean): string {
     stderr?: string[]
   }
   const paint = colour && COLOURS[level] ? [`\x1b[${COLOURS[level]}m`, '\x1b[0m'] : ['', '']
-  const head = `[${localTime(new Date(time))}] [${pid}] [${level.toUpperCase()}] ${paint[0]}${msg}${paint[1]}\n`
+  const { iso, zone } = localTime(Date.parse(time))
+  const head = `[${iso.slice(0, 10)} ${iso.slice(11, 19)} ${zone}] [${pid}] [${level.toUpperCase()}] ${paint[0]}${msg}${paint[1]}\n`
   return head + (stderr ?? []).map((line) => `    | ${line}\n`).join('')
-}
-
-function localTime(date: Date): string {
-  const offset = -date.getTimezoneOffset()
-  const two = (n: number): string => String(Math.trunc(Math.abs(n))).padStart(2, '0')
-  const local = new Date(date.getTime() + offset * 60_000).toISOString()
-  return `${local.slice(0, 10)} ${local.slice(11, 19)} ${offset < 0 ? '-' : '+'}${two(offset / 60)}${two(offset % 60)}`
 }

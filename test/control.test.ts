@@ -1,39 +1,16 @@
 // The control socket and the commands that speak over it: they find their server, answer while workers are stuck, and steer it.
-import { execFile } from 'node:child_process'
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { RequestList, ServerStatus } from '../src/control-protocol.ts'
-import { cli, bareEnvironment, fixtures, startServer, type Server } from './helpers/server.ts'
+import { controlPlace, runCommand } from './helpers/command.ts'
+import { startServer, type Server } from './helpers/server.ts'
 import { tempDir, type Teardown } from './helpers/temp.ts'
 import { until } from './helpers/until.ts'
 
-interface Said {
-  readonly code: number
-  readonly stdout: string
-  readonly stderr: string
-  readonly ms: number
-}
-
-/** Sockets of this test alone. */
-const place = (t: Teardown): Record<string, string> => ({ XDG_RUNTIME_DIR: tempDir(t) })
-
-function supervisor(env: Record<string, string>, words: string[], cwd = fixtures): Promise<Said> {
-  const began = performance.now()
-  return new Promise((resolve) =>
-    execFile(
-      process.execPath,
-      [cli, ...words],
-      { cwd, env: { ...bareEnvironment(), ...env } },
-      (error, stdout, stderr) =>
-        resolve({ code: Number(error?.code ?? 0), stdout, stderr, ms: performance.now() - began }),
-    ),
-  )
-}
-
 async function statusOf(env: Record<string, string>): Promise<ServerStatus> {
-  const { stdout, stderr, code } = await supervisor(env, ['status', '--json'])
+  const { stdout, stderr, code } = await runCommand(env, ['status', '--json'])
   expect([code, stderr]).toEqual([0, ''])
   return JSON.parse(stdout) as ServerStatus
 }
@@ -61,7 +38,7 @@ async function start(
 
 describe.concurrent('supervisor status', () => {
   test('knows the workers, what they have served, and why one was replaced', async (t) => {
-    const env = place(t)
+    const env = controlPlace(t)
     const server = await start(t, env)
     server.expectLog(/was ended by SIGKILL/)
     for (let n = 0; n < 20; n++) await server.get('/')
@@ -87,13 +64,13 @@ describe.concurrent('supervisor status', () => {
       story: expect.stringContaining('SIGKILL'),
     })
     expect(status.requests, 'what a worker served before it was killed still counts').toBe(20)
-    const { stdout } = await supervisor(env, ['status'])
+    const { stdout } = await runCommand(env, ['status'])
     expect(stdout).toMatch(/2 of 2 workers ready/)
     expect(stdout).toMatch(/crash, \S+ ago/)
   })
 
   test('answers while every worker is blocked, and says who blocks them', async (t) => {
-    const env = place(t)
+    const env = controlPlace(t)
     const server = await start(t, env, '--timeout', '120')
     const blocked = await until('both are seen to be blocked', async () => {
       const { workers } = await statusOf(env)
@@ -104,7 +81,7 @@ describe.concurrent('supervisor status', () => {
       return undefined
     })
     expect(blocked.every(({ loopDelay, inFlight }) => loopDelay! > 0.5 && inFlight > 0)).toBe(true)
-    const { stdout } = await supervisor(env, ['requests', '--json'])
+    const { stdout } = await runCommand(env, ['requests', '--json'])
     const { requests } = JSON.parse(stdout) as RequestList
     expect(new Set(requests.map(({ pid }) => pid))).toEqual(new Set(blocked.map(({ pid }) => pid)))
     for (const request of requests)
@@ -113,25 +90,25 @@ describe.concurrent('supervisor status', () => {
   })
 
   test('finds its server by directory, by pid and by socket, and says what is wrong if not', async (t) => {
-    const env = place(t)
+    const env = controlPlace(t)
     const elsewhere = tempDir(t)
-    const none = await supervisor(env, ['status'])
+    const none = await runCommand(env, ['status'])
     expect([none.code, none.stderr]).toEqual([1, expect.stringMatching(/no server runs here/)])
     const [one, two] = [await start(t, env), await start(t, env)]
-    const both = await supervisor(env, ['status'])
+    const both = await runCommand(env, ['status'])
     expect(both.code).toBe(1)
     for (const { pid } of [one, two]) {
       expect(both.stderr).toContain(`--pid ${pid}`)
-      const { stdout } = await supervisor(
+      const { stdout } = await runCommand(
         env,
         ['status', '--json', '--pid', String(pid)],
         elsewhere,
       )
       expect(JSON.parse(stdout)).toMatchObject({ pid })
     }
-    const lost = await supervisor(env, ['status', '--socket', join(elsewhere, 'none.ctl')])
+    const lost = await runCommand(env, ['status', '--socket', join(elsewhere, 'none.ctl')])
     expect([lost.code, lost.stderr]).toEqual([1, expect.stringMatching(/no server answers/)])
-    const wrong = await supervisor(env, ['statsu'])
+    const wrong = await runCommand(env, ['statsu'])
     expect([wrong.code, wrong.stderr]).toEqual([
       2,
       expect.stringMatching(/did you mean "supervisor status"/),
@@ -141,10 +118,10 @@ describe.concurrent('supervisor status', () => {
 
 describe.concurrent('steering', () => {
   test('reload --wait tells of every step and of its end', async (t) => {
-    const env = place(t)
+    const env = controlPlace(t)
     const server = await start(t, env)
     const before = server.pids()
-    const { code, stdout } = await supervisor(env, ['reload', '--wait'])
+    const { code, stdout } = await runCommand(env, ['reload', '--wait'])
     expect(code).toBe(0)
     expect(stdout).toMatch(/Booting worker[^]*Worker ready[^]*Reload finished/)
     expect(server.pids().some((pid) => before.includes(pid))).toBe(false)
@@ -153,13 +130,13 @@ describe.concurrent('steering', () => {
   })
 
   test('scale, recycle and stop do what they say and refuse what cannot be', async (t) => {
-    const env = place(t)
+    const env = controlPlace(t)
     const server = await start(t, env)
     const said = async (...words: string[]): Promise<string> =>
-      (await supervisor(env, words)).stdout
+      (await runCommand(env, words)).stdout
     expect(await said('scale', '+1')).toBe('Workers: 2 -> 3\n')
     expect(await said('scale', '1')).toBe('Workers: 3 -> 1\n')
-    const none = await supervisor(env, ['scale', '0'])
+    const none = await runCommand(env, ['scale', '0'])
     expect([none.code, none.stderr]).toEqual([
       2,
       expect.stringMatching(/0 workers are not possible/),
@@ -169,7 +146,7 @@ describe.concurrent('steering', () => {
     expect(await said('recycle', '0')).toBe(`Recycling pid ${old}\n`)
     await server.log(/^Worker exited \(pid: \d+\) after .*: asked$/)
     expect(server.pids()).not.toContain(old)
-    const nobody = await supervisor(env, ['recycle', '7'])
+    const nobody = await runCommand(env, ['recycle', '7'])
     expect([nobody.code, nobody.stderr]).toEqual([
       2,
       expect.stringMatching(/no worker is ready in slot 7; there are 0/),
@@ -182,7 +159,7 @@ describe.concurrent('steering', () => {
 
 describe.concurrent('the control socket', () => {
   test('is for its owner alone, and survives whatever is written to it', async (t) => {
-    const env = place(t)
+    const env = controlPlace(t)
     const server = await start(t, env)
     const path = await socketOf(env)
     expect(statSync(path).mode & 0o777).toBe(0o600)
@@ -213,10 +190,10 @@ describe.concurrent('the control socket', () => {
   })
 
   test('is next to the pidfile if there is one, and is found from the directory all the same', async (t) => {
-    const env = place(t)
+    const env = controlPlace(t)
     const pidfile = join(tempDir(t), 'app.pid')
     const server = await start(t, env, '--pid', pidfile)
-    const { stdout } = await supervisor(env, [
+    const { stdout } = await runCommand(env, [
       'status',
       '--json',
       '--socket',
@@ -231,13 +208,13 @@ describe.concurrent('the control socket', () => {
     const server = await startServer(t, 'hello.js', { env })
     expect((await server.get('/')).text).toBe('hello')
     expect(server.lines.filter(({ level }) => level !== 'info')).toEqual([])
-    const off = place(t)
+    const off = controlPlace(t)
     await startServer(t, 'hello.js', '--no-control-socket', { env: off })
     expect(socketsOf(off)).toEqual([])
   })
 
   test("that a killed server left behind is in nobody's way", async (t) => {
-    const env = place(t)
+    const env = controlPlace(t)
     const killed = await start(t, env)
     const second = await start(t, env)
     expect(socketsOf(env)).toHaveLength(2)
@@ -252,7 +229,7 @@ describe.concurrent('the control socket', () => {
   })
 
   test('moves over to the new master in an upgrade', async (t) => {
-    const env = place(t)
+    const env = controlPlace(t)
     const server = await start(t, env)
     server.signal('SIGUSR2')
     const { master } = (await server.log(/^Upgraded/)) as unknown as { master: number }

@@ -6,6 +6,7 @@ import net from 'node:net'
 import type { AdminAddress } from '../admin-address.ts'
 import { fs } from '../builtin.ts'
 import { LONGEST_PATH } from '../control-place.ts'
+import { listenWithRights } from './socket-file.ts'
 import type { Sockets } from './sockets.ts'
 
 /** Owner and group may connect. */
@@ -33,12 +34,7 @@ function listenAtFile(server: Server, path: string): void {
   const draft = `${path}.${process.pid}`
   if (Buffer.byteLength(draft) > LONGEST_PATH)
     throw new Error(`with the process id behind it, it is longer than ${LONGEST_PATH} bytes`)
-  const umask = process.umask(SOCKET_UMASK)
-  try {
-    server.listen(draft)
-  } finally {
-    process.umask(umask)
-  }
+  listenWithRights(server, draft, SOCKET_UMASK)
   if (server.listening) fs.renameSync(draft, path) // what libuv removes in the end is the draft, which is not there
 }
 

@@ -19,6 +19,7 @@ import type { Answering } from './commands.ts'
 import { unreadiness } from './health.ts'
 import type { Ledger } from './ledger.ts'
 import type { Master } from './master.ts'
+import { inodeOf } from './socket-file.ts'
 import type { Sockets } from './sockets.ts'
 import type { Status } from './status.ts'
 
@@ -43,8 +44,8 @@ export interface AdminParts {
   readonly ledger: Ledger
   /** Carries out a command; rejects with a UserError. */
   readonly run: (request: ControlRequest, how: Answering) => Promise<unknown>
-  /** For Prometheus; without it there are none. */
-  readonly metrics?: () => Promise<{ readonly contentType: string; readonly body: string }>
+  /** For Prometheus. */
+  readonly metrics: () => Promise<{ readonly contentType: string; readonly body: string }>
 }
 
 interface Asked {
@@ -232,9 +233,7 @@ export class Admin {
   }
 
   async #metrics(): Promise<Reply> {
-    const { metrics } = this.#parts
-    if (!metrics) return problem(404, 'NOT_FOUND', 'this server has no metrics')
-    const { contentType, body } = await metrics()
+    const { contentType, body } = await this.#parts.metrics()
     return { status: 200, type: contentType, body }
   }
 
@@ -299,6 +298,3 @@ function send(
   })
   response.end(body)
 }
-
-const inodeOf = (path: string): number | undefined =>
-  fs.lstatSync(path, { throwIfNoEntry: false })?.ino

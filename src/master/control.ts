@@ -21,6 +21,7 @@ import { UserError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Settings } from '../settings.ts'
 import type { Answering } from './commands.ts'
+import { inodeOf, listenWithRights } from './socket-file.ts'
 
 /** A client that does not read has no more than this waiting for it, bytes. */
 const MOST_UNREAD = 8 << 20
@@ -66,11 +67,6 @@ export class Control {
       return isOurs ? void (await this.#listen(usual, predecessor, 'noControl')) : undefined
     const path = await this.#listen([besidePidfile(pidfile)], predecessor, 'noControl')
     if (path !== undefined && isOurs) await this.#link(path, usual, predecessor)
-  }
-
-  /** Where it listens; undefined if it doesn't. */
-  get path(): string | undefined {
-    return [...this.#files.keys()][0]
   }
 
   /** Answers under way are sent; nobody is waited for. */
@@ -204,18 +200,11 @@ const failure = (id: number, error: Error): ControlAnswer => ({
   error: { code: error instanceof UserError ? error.code : 'FAILED', message: error.message },
 })
 
-/** The file has its rights from its first moment on. */
-function listen(server: net.Server, path: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    const umask = process.umask(OWN_ONLY | 0o100)
-    try {
-      server.listen(path, resolve)
-    } finally {
-      process.umask(umask)
-    }
+const listen = (server: net.Server, path: string): Promise<void> =>
+  new Promise((resolve, reject) => {
+    server.once('error', reject).once('listening', resolve)
+    listenWithRights(server, path, OWN_ONLY | 0o100)
   })
-}
 
 /** Takes the first of `paths` that is free, left behind, or the predecessor's; `make` fails if it is there. */
 async function claim(
@@ -258,9 +247,4 @@ function ownerOf(path: string): Promise<number | undefined> {
     })
     for (const event of ['error', 'timeout', 'close']) socket.once(event, end) // ECONNREFUSED: it was left behind
   })
-}
-
-/** Of a link, its own. */
-function inodeOf(path: string): number | undefined {
-  return fs.lstatSync(path, { throwIfNoEntry: false })?.ino
 }

@@ -36,6 +36,16 @@ const ENDS: { readonly [E in EventName]?: (facts: Facts<E>) => string } = {
 /** What is followed by the exit that it brought about, if the worker was to leave anyway. */
 const BEFORE_EXIT: readonly EventName[] = ['workerTimeout', 'workerSilent', 'workerKilled']
 
+const RESTART = 'restart '
+
+/** Of the ledger's counters: how often a worker was replaced, by reason. */
+export const restartsIn = (counters: ReadonlyMap<string, number>): Map<string, number> =>
+  new Map(
+    [...counters].flatMap(([name, count]) =>
+      name.startsWith(RESTART) ? [[name.slice(RESTART.length), count]] : [],
+    ),
+  )
+
 type Listener = (event: LogEvent) => void
 
 export class Ledger {
@@ -50,7 +60,7 @@ export class Ledger {
   hear(event: LogEvent): void {
     if (event.name === 'digest') return // it comes every second from every worker, and is the present, not history
     if (this.#recent.push(event) > REMEMBERED) this.#recent.shift()
-    this.#count(event)
+    this.#add(event.name)
     this.#end(event)
     this.#reloads(event)
     for (const listener of this.#listeners) listener(event)
@@ -76,10 +86,6 @@ export class Ledger {
     return this.#counters
   }
 
-  #count({ name }: LogEvent): void {
-    this.#add(name)
-  }
-
   #add(counter: string): void {
     this.#counters.set(counter, (this.#counters.get(counter) ?? 0) + 1)
   }
@@ -92,7 +98,7 @@ export class Ledger {
     if (this.#ended.delete(worker)) return
     if (BEFORE_EXIT.includes(name)) this.#ended.add(worker)
     const reason = reasonOf(facts)
-    this.#add(`restart ${reason}`)
+    this.#add(RESTART + reason)
     const restarts = this.slot(slot).restarts + 1
     this.#slots.set(slot, { restarts, reason, at, story: text })
   }

@@ -69,10 +69,6 @@ export class Master {
     if (this.#inbox.push(input) === 1) setImmediate(() => this.#turn())
   }
 
-  get workers(): WorkerHandle[] {
-    return this.#crew.all
-  }
-
   get urls(): string[] {
     return this.#listeners.urls
   }

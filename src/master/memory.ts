@@ -9,11 +9,19 @@ type Tell = (pid: number, bytes: number) => void
 export class ResidentMemory {
   /** Kept open (4 us a read instead of 14), and never of another process that got the same pid. */
   readonly #files = new Map<number, number>()
+  readonly #bytes = new Map<number, number>()
   readonly #from: 'proc' | 'ps'
 
   /** `from`: default /proc where there is one. */
   constructor(from: 'proc' | 'ps' = fs.existsSync('/proc/self/statm') ? 'proc' : 'ps') {
     this.#from = from
+  }
+
+  /** Bytes, by pid, as far as they are known by now; of no other processes than these. */
+  latest(pids: readonly number[]): ReadonlyMap<number, number> {
+    for (const pid of this.#bytes.keys()) if (!pids.includes(pid)) this.#bytes.delete(pid)
+    this.read(pids, (pid, bytes) => this.#bytes.set(pid, bytes))
+    return this.#bytes
   }
 
   /** Processes that are gone are left out. */

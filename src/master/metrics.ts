@@ -6,6 +6,7 @@ import type { ServerStatus, WorkerStatus } from '../control-protocol.ts'
 import { metricNames, metricRow, type MetricName } from '../metric-table.ts'
 import { BUCKETS } from '../statistics.ts'
 import { DURATIONS, type Durations, type EventMeter } from './event-meter.ts'
+import { restartsIn } from './ledger.ts'
 import type { SeriesTotal } from './traffic.ts'
 
 type Value = AppMetric['values'][number]
@@ -54,7 +55,6 @@ const REASONS = [
   'scale',
   'signal',
 ]
-const RESTART = 'restart '
 
 const one = (value: number): Value[] => [{ labels: {}, value }]
 
@@ -103,10 +103,8 @@ function histogram(
 }
 
 function restarts({ counters }: MetricsPicture): Value[] {
-  const known = new Map(REASONS.map((reason) => [reason, 0]))
-  for (const [name, value] of counters)
-    if (name.startsWith(RESTART)) known.set(name.slice(RESTART.length), value)
-  return by('reason', Object.fromEntries(known))
+  const none = REASONS.map((reason): [string, number] => [reason, 0])
+  return by('reason', Object.fromEntries([...none, ...restartsIn(counters)]))
 }
 
 const timeouts = ({ counters }: MetricsPicture): Value[] =>

@@ -8,7 +8,6 @@ import type { Log } from '../log.ts'
 import type { Input, MasterOptions, MasterState } from './inputs.ts'
 import { Master } from './master.ts'
 import { Reloader } from './reloader.ts'
-import type { WorkerHandle } from './worker-handle.ts'
 
 /**
  * 'fresh': nothing has changed since this master was made; 'changed': something has. 'waiting': there is none, until something
@@ -34,10 +33,6 @@ export class PatientMaster {
     this.#reloader.onChange = () => this.#changed()
     this.#master = this.#make(options.config)
     this.#explain(options.config)
-  }
-
-  get workers(): WorkerHandle[] {
-    return this.#master.workers
   }
 
   get urls(): string[] {

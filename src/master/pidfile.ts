@@ -2,6 +2,7 @@
 
 import { fs } from '../builtin.ts'
 import { UserError } from '../errors.ts'
+import { isAlive } from '../is-alive.ts'
 
 export class Pidfile {
   readonly #path: string
@@ -67,14 +68,5 @@ export class Pidfile {
         `cannot read the pidfile ${this.#path} (--pid): ${(error as Error).message}`,
       )
     }
-  }
-}
-
-/** Signal 0 reaches any live process; EPERM means alive and somebody else's. */
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }

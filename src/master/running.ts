@@ -4,7 +4,6 @@ import type { Deferred } from '../deferred.ts'
 import { UserError } from '../errors.ts'
 import type { Answers, Question } from '../inspection.ts'
 import type { Log } from '../log.ts'
-import { isServing } from './lifecycle.ts'
 import type { Master } from './master.ts'
 import type { Order } from './signals.ts'
 import type { Succession } from './succession.ts'
@@ -45,7 +44,7 @@ export function running({
   finished,
   succession,
 }: {
-  master: Pick<Master, 'workers' | 'urls'>
+  master: Pick<Master, 'state' | 'urls'>
   log: Log
   obey: (order: Order, by: string, name: string) => void
   ready: Deferred<void>
@@ -53,11 +52,11 @@ export function running({
   succession: Succession
 }): Ran {
   return {
-    pids: () => master.workers.filter((w) => isServing(w.state)).map((w) => w.pid),
+    pids: () => master.state.crew.serving.map((w) => w.pid),
     urls: () => master.urls,
     reload: () => obey('reload', 'reload()', 'reload()'),
     reopen: () => obey('reopen', 'reopen()', 'reopen()'),
-    inspect: inspectAmong(() => master.workers, log),
+    inspect: inspectAmong(() => master.state.crew.all, log),
     stop: () => {
       obey('stop', 'stop()', 'stop()')
       return finished.promise

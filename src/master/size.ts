@@ -13,14 +13,11 @@ import type { MasterOptions, Scaled } from './inputs.ts'
 import { ResidentMemory } from './memory.ts'
 import { NO_TREND, decide, inUse, mean, type Load, type Memory, type Trend } from './scaler.ts'
 import type { Sockets } from './sockets.ts'
+import { isBlocked } from './watchdog-pipe.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
 /** How often the load is looked at, ms: as often as the watchdogs tell of it. */
 const LOOK_MS = 1_000
-/** A loop that has not turned for so long is blocked, s; an idle one turns twice a second. */
-const BLOCKED_SECONDS = 1
-/** So is one of whose watchdog nothing is heard, ms. */
-const SILENT_MS = 3_000
 
 /** More of them on one machine is a typing error. */
 const MOST = 1_024
@@ -29,10 +26,8 @@ type ScaleSettings = Pick<Settings, 'scaleUpAt' | 'scaleUpAfter' | 'scaleDownAft
 
 /** 0 to 1; undefined: it has not said yet. */
 function utilizationOf({ watchdog }: WorkerHandle, now: number): number | undefined {
-  const { digest, heardAt } = watchdog
-  if (digest === undefined || heardAt === undefined) return undefined
-  const isBlocked = digest.stale > BLOCKED_SECONDS || now - heardAt > SILENT_MS
-  return isBlocked ? 1 : digest.utilization
+  const { digest } = watchdog
+  return digest && (isBlocked(watchdog, now) ? 1 : digest.utilization)
 }
 
 export class Size {
@@ -42,8 +37,6 @@ export class Size {
   readonly #crew: Pick<Crew, 'ready' | 'standbys'>
   readonly #sockets: Pick<Sockets, 'descriptors'>
   readonly #memory = new ResidentMemory()
-  /** Bytes, by pid. */
-  #resident = new Map<number, number>()
   #bounds: Bounds
   /** Somebody got the number they asked for. */
   readonly #onAsked: () => void
@@ -134,10 +127,9 @@ export class Size {
 
   #memoryOf(ready: readonly WorkerHandle[], standbys: readonly WorkerHandle[]): Memory {
     const pids = [...ready, ...standbys].map(({ pid }) => pid)
-    this.#memory.read(pids, (pid, bytes) => this.#resident.set(pid, bytes))
-    for (const pid of this.#resident.keys()) if (!pids.includes(pid)) this.#resident.delete(pid)
+    const resident = this.#memory.latest(pids)
     const known = (some: readonly WorkerHandle[]): number[] =>
-      some.flatMap(({ pid }) => this.#resident.get(pid) ?? [])
+      some.flatMap(({ pid }) => resident.get(pid) ?? [])
     return {
       workers: known(ready),
       standbys: known(standbys).reduce((sum, bytes) => sum + bytes, 0),

@@ -117,9 +117,7 @@ interface Parts {
   /** Its workers can take idle connections. */
   readonly takes: boolean
   readonly heir: Heir | undefined
-  readonly makeMaster: (
-    options: MasterOptions,
-  ) => Pick<Master, 'start' | 'post' | 'workers' | 'urls' | 'state'>
+  readonly makeMaster: (options: MasterOptions) => Pick<Master, 'start' | 'post' | 'urls' | 'state'>
 }
 
 function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts): Ran {

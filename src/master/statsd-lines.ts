@@ -2,6 +2,7 @@
 // things stand. Pure. Runs in the master.
 
 import { BUCKETS, CLASSES } from '../statistics.ts'
+import { restartsIn } from './ledger.ts'
 import type { MetricsPicture } from './metrics.ts'
 
 /** Everything that only grows, as it was at some moment. */
@@ -30,7 +31,7 @@ export function totalsOf({ series, counters, meter }: MetricsPicture): Totals {
     }),
     ['request.slow', event('requestSlow')],
     ['timeouts', sum(TIMEOUTS.map(event))],
-    ['restarts', sum(restartsIn(counters))],
+    ['restarts', sum([...restartsIn(counters).values()])],
     ['log.warning', meter.levels.warning],
     ['log.error', meter.levels.error],
     ['log.critical', meter.levels.critical],
@@ -83,9 +84,6 @@ export function packetsOf(lines: readonly string[], most: number): string[] {
 const TIMEOUTS = ['requestTimeout', 'workerTimeout', 'workerInterrupted', 'workerSilent']
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((one, other) => one + other, 0)
-
-const restartsIn = (counters: ReadonlyMap<string, number>): number[] =>
-  [...counters].flatMap(([name, value]) => (name.startsWith('restart ') ? [value] : []))
 
 /** Of a bucket, ms; of the last one its lower bound. */
 function middleOf(bucket: number): number {

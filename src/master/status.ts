@@ -17,12 +17,8 @@ import type { Ledger } from './ledger.ts'
 import type { Master } from './master.ts'
 import { ResidentMemory } from './memory.ts'
 import type { Sockets } from './sockets.ts'
+import { isBlocked } from './watchdog-pipe.ts'
 import type { WorkerHandle } from './worker-handle.ts'
-
-/** A loop that has not turned for so long is blocked, s; an idle one turns twice a second. */
-const BLOCKED_SECONDS = 1
-/** A watchdog silent for so long is stopped, or its machine is, s. */
-const SILENT_SECONDS = 3
 
 /** What does not change while the server runs. */
 export interface Identity {
@@ -41,8 +37,6 @@ export interface StatusParts {
 export class Status {
   readonly #parts: StatusParts
   readonly #memory = new ResidentMemory()
-  /** Bytes, by pid. */
-  readonly #resident = new Map<number, number>()
 
   constructor(parts: StatusParts) {
     this.#parts = parts
@@ -82,24 +76,26 @@ export class Status {
   }
 
   #workers(crew: Crew, now: number): WorkerStatus[] {
-    const pids = crew.all.map(({ pid }) => pid)
-    for (const pid of this.#resident.keys()) if (!pids.includes(pid)) this.#resident.delete(pid)
-    this.#memory.read(pids, (pid, bytes) => this.#resident.set(pid, bytes))
+    const resident = this.#memory.latest(crew.all.map(({ pid }) => pid))
     return crew.all
-      .map((worker) => this.#worker(worker, crew, now))
+      .map((worker) => this.#worker(worker, crew, resident, now))
       .sort((one, other) => one.slot - other.slot || one.age - other.age)
   }
 
-  #worker(worker: WorkerHandle, { traffic }: Crew, now: number): WorkerStatus {
+  #worker(
+    worker: WorkerHandle,
+    { traffic }: Crew,
+    resident: ReadonlyMap<number, number>,
+    now: number,
+  ): WorkerStatus {
     const { id, slot, pid, generation, watchdog } = worker
-    const { digest } = watchdog
-    const silence = silenceOf(worker, now)
+    const { digest, heardAt } = watchdog
     const { p50, p99, perSecond } = traffic.rates(now, id)
     const { restarts, reason, at, story } = this.#parts.ledger.slot(slot)
     return {
       slot,
       pid,
-      state: workerState(worker, silence),
+      state: workerState(worker, now),
       generation,
       age: (now - worker.bornAt) / 1000,
       requests: traffic.requestsOf(id),
@@ -110,12 +106,12 @@ export class Status {
       p99: p99 === undefined ? null : p99 / 1000,
       loopDelay: digest?.loopDelay ?? null,
       utilization: digest?.utilization ?? null,
-      rss: this.#resident.get(pid) ?? null,
+      rss: resident.get(pid) ?? null,
       heapUsed: digest?.heap.used ?? null,
       heapLimit: digest?.heap.limit ?? null,
       timeouts: digest?.timeouts ?? 0,
       orphans: digest?.orphans ?? 0,
-      silence,
+      silence: heardAt === undefined ? null : (now - heardAt) / 1000,
       restarts,
       lastRestart:
         reason === undefined ? null : { reason, at: new Date(at!).toISOString(), story: story! },
@@ -126,9 +122,8 @@ export class Status {
   serving(): { ready: number; blocked: number } {
     const now = performance.now()
     const { ready } = this.#parts.master.state.crew
-    const isBlocked = (worker: WorkerHandle): boolean =>
-      workerState(worker, silenceOf(worker, now)) === 'blocked'
-    return { ready: ready.length, blocked: ready.filter(isBlocked).length }
+    const blocked = ready.filter(({ watchdog }) => isBlocked(watchdog, now))
+    return { ready: ready.length, blocked: blocked.length }
   }
 
   requests(): RequestList {
@@ -143,9 +138,6 @@ export class Status {
   }
 }
 
-const silenceOf = ({ watchdog: { heardAt } }: WorkerHandle, now: number): number | null =>
-  heardAt === undefined ? null : (now - heardAt) / 1000
-
 const stateOf = ({ step, isReloading }: Pick<MasterState, 'step' | 'isReloading'>): ServerState =>
   step === 'starting'
     ? 'starting'
@@ -155,12 +147,8 @@ const stateOf = ({ step, isReloading }: Pick<MasterState, 'step' | 'isReloading'
         ? 'reloading'
         : 'running'
 
-function workerState(
-  { state, watchdog: { digest } }: WorkerHandle,
-  silence: number | null,
-): WorkerStatus['state'] {
-  if (state === 'ready' && digest)
-    return digest.stale > BLOCKED_SECONDS || silence! > SILENT_SECONDS ? 'blocked' : 'ready'
+function workerState({ state, watchdog }: WorkerHandle, now: number): WorkerStatus['state'] {
+  if (state === 'ready' && isBlocked(watchdog, now)) return 'blocked'
   return state === 'dropped' || state === 'gone' ? 'draining' : state
 }
 

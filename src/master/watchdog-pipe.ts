@@ -89,3 +89,17 @@ export class WatchdogPipe {
     else asked?.reject(new Refused(said.why))
   }
 }
+
+/** A loop that has not turned for so long is blocked, s; an idle one turns twice a second. */
+const BLOCKED_SECONDS = 1
+/** So is one of whose watchdog nothing is heard, ms. */
+const SILENT_MS = 3_000
+
+/** The event loop of a worker that has been heard of stands still, as far as is known. `now`: ms of performance.now(). */
+export const isBlocked = (
+  { digest, heardAt }: Pick<WatchdogPipe, 'digest' | 'heardAt'>,
+  now: number,
+): boolean =>
+  digest !== undefined &&
+  heardAt !== undefined &&
+  (digest.stale > BLOCKED_SECONDS || now - heardAt > SILENT_MS)

@@ -2,6 +2,7 @@
 // field with. Runs in the workers that have an access log.
 
 import { isFault, parseFormat, type Piece } from '../access-format.ts'
+import { localTime } from '../local-time.ts'
 import type { AccessFacts } from './access-facts.ts'
 
 /** With its line end. `longest`: no value has more characters. */
@@ -155,7 +156,7 @@ function atomOf(piece: Exclude<Piece, string>, { pid, env }: LineOptions): Atom 
   }
   if (piece.atom === 'p') return () => `<${pid}>`
   if (piece.atom !== 't') return ATOMS[piece.atom]!
-  const time = cached(localTime, 1000)
+  const time = cached(clfTime, 1000)
   return (f) => time(f.time)
 }
 
@@ -193,13 +194,10 @@ function userOf(authorization: string | undefined): string | undefined {
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
 
 /** `[23/Nov/2026:03:48:15 +0000]`, where the server is. */
-function localTime(ms: number): string {
-  const offset = -new Date(ms).getTimezoneOffset()
-  const two = (n: number): string => String(Math.trunc(Math.abs(n))).padStart(2, '0')
-  const local = new Date(ms + offset * 60_000)
-  const iso = local.toISOString()
-  const zone = `${offset < 0 ? '-' : '+'}${two(offset / 60)}${two(offset % 60)}`
-  return `[${iso.slice(8, 10)}/${MONTHS[local.getUTCMonth()]}/${iso.slice(0, 4)}:${iso.slice(11, 19)} ${zone}]`
+function clfTime(ms: number): string {
+  const { iso, zone } = localTime(ms)
+  const month = MONTHS[Number(iso.slice(5, 7)) - 1]
+  return `[${iso.slice(8, 10)}/${month}/${iso.slice(0, 4)}:${iso.slice(11, 19)} ${zone}]`
 }
 
 /** A text for a time is made once in `step` ms. */

@@ -4,7 +4,8 @@ import type { Digest, RequestFacts } from '../protocol.ts'
 import { HEAD, STATE, msBetween, type Scoreboard, type SlotView } from '../scoreboard.ts'
 import type { Statistics } from '../statistics.ts'
 
-const LISTED = 20
+/** So many requests of a worker are told of one by one. */
+export const LISTED = 20
 /** A busy loop beats twenty times a second: since so long it has stood still, and makes its timers wait, s. */
 const STALE_SECONDS = 0.5
 

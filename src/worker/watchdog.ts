@@ -4,7 +4,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads'
 import { HEAD, INTERRUPTED, STATE, Scoreboard, msBetween, type SlotView } from '../scoreboard.ts'
-import { Digests, inFlight, named, oldestOf } from './digests.ts'
+import { Digests, LISTED, inFlight, named, oldestOf } from './digests.ts'
 import { interrupt, testPause, type Verdict } from './interrupt.ts'
 import { Inspections } from './inspections.ts'
 import { answerAll, type Outcome } from './last-answers.ts'
@@ -52,7 +52,6 @@ const OTHER_STAYS_MS = STALE_MS
 const MOVES = 3
 /** The main thread answers an interrupted request in its next sweep, ms. */
 const ANSWER_MS = 1_000
-const LISTED = 20
 
 const {
   board: buffer,

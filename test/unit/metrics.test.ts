@@ -10,35 +10,11 @@ import { otlpRequest } from '../../src/master/otlp-json.ts'
 import { NOTHING, packetsOf, statsdLines, totalsOf } from '../../src/master/statsd-lines.ts'
 import { metricNames, metricRow } from '../../src/metric-table.ts'
 import { BUCKETS } from '../../src/statistics.ts'
-
-const worker = (facts: Partial<WorkerStatus>): WorkerStatus => ({
-  slot: 0,
-  pid: 1,
-  state: 'ready',
-  generation: 1,
-  age: 1,
-  requests: 0,
-  inFlight: 0,
-  connections: 0,
-  perSecond: 0,
-  p50: null,
-  p99: null,
-  loopDelay: null,
-  utilization: null,
-  rss: null,
-  heapUsed: null,
-  heapLimit: null,
-  timeouts: 0,
-  orphans: 0,
-  silence: null,
-  restarts: 0,
-  lastRestart: null,
-  ...facts,
-})
+import { workerStatus } from '../helpers/worker-status.ts'
 
 /** `durations`: seconds, of requests that were answered 200. */
 function picture({
-  workers = [worker({})],
+  workers = [workerStatus({})],
   counters = {},
   durations = [],
 }: {
@@ -109,9 +85,9 @@ describe("the server's metrics", () => {
 
   test('take the two workers together that a slot has while one replaces the other', () => {
     const workers = [
-      worker({ rss: 10, loopDelay: 3, inFlight: 1, state: 'draining' }),
-      worker({ rss: 20, loopDelay: 1, inFlight: 2 }),
-      worker({ slot: 1, rss: null }),
+      workerStatus({ rss: 10, loopDelay: 3, inFlight: 1, state: 'draining' }),
+      workerStatus({ rss: 20, loopDelay: 1, inFlight: 2 }),
+      workerStatus({ slot: 1, rss: null }),
     ]
     const of = picture({ workers })
     expect(valuesOf(of, 'nodicorn_worker_resident_memory_bytes')).toEqual({ 0: 30 })

@@ -7,8 +7,8 @@ import type { WorkerHandle } from '../../src/master/worker-handle.ts'
 vi.mock('../../src/cgroup.ts', () => ({ grantedBy: () => ({ memory: Infinity }) }))
 vi.mock('../../src/master/memory.ts', () => ({
   ResidentMemory: class {
-    read(pids: readonly number[], tell: (pid: number, bytes: number) => void): void {
-      for (const pid of pids) tell(pid, totalmem() / 4)
+    latest(pids: readonly number[]): ReadonlyMap<number, number> {
+      return new Map(pids.map((pid) => [pid, totalmem() / 4]))
     }
   },
 }))

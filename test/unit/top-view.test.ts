@@ -11,31 +11,10 @@ import {
   type Choices,
 } from '../../src/client/top-view.ts'
 import type { ServerStatus, StackLook, WorkerStatus } from '../../src/control-protocol.ts'
+import { workerStatus } from '../helpers/worker-status.ts'
 
-const worker = (slot: number, facts: Partial<WorkerStatus> = {}): WorkerStatus => ({
-  slot,
-  pid: 5000 + slot,
-  state: 'ready',
-  generation: 1,
-  age: 100,
-  requests: 0,
-  inFlight: 0,
-  connections: 0,
-  perSecond: 0,
-  p50: null,
-  p99: null,
-  loopDelay: null,
-  utilization: null,
-  rss: null,
-  heapUsed: null,
-  heapLimit: null,
-  timeouts: 0,
-  orphans: 0,
-  silence: 0,
-  restarts: 0,
-  lastRestart: null,
-  ...facts,
-})
+const worker = (slot: number, facts: Partial<WorkerStatus> = {}): WorkerStatus =>
+  workerStatus({ slot, pid: 5000 + slot, age: 100, silence: 0, ...facts })
 
 const slots = (workers: readonly WorkerStatus[]): number[] => workers.map(({ slot }) => slot)
 
