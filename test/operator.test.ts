@@ -20,7 +20,7 @@ async function start(
 }
 
 describe.concurrent('supervisor logs', () => {
-  test('follows the log in its own form, and ends well when the server ends', async (t) => {
+  test('follows the log in its own form, also that of the next master, and ends well when the server ends', async (t) => {
     const env = controlPlace(t)
     const server = await start(t, env)
     const followers = [[], ['--json']].map((more) => {
@@ -40,8 +40,12 @@ describe.concurrent('supervisor logs', () => {
     )
     await runCommand(env, ['reopen'])
     await server.log(/^Handling command: reopen \(control socket\)$/)
-    server.signal('SIGTERM')
-    await server.exit()
+    server.signal('SIGUSR2')
+    const { master } = (await server.log(/^Upgraded/)) as unknown as { master: number }
+    await until('both have heard of the new master', () =>
+      followers.every(({ out }) => out.includes('In charge, in the place of')),
+    )
+    process.kill(master, 'SIGTERM')
     await until('both have ended', () => followers.every(({ status }) => status !== undefined))
     expect(followers.map(({ status }) => status)).toEqual([0, 0])
     expect(text.err).toMatch(/what the application prints goes to the server's standard output/)
@@ -50,6 +54,8 @@ describe.concurrent('supervisor logs', () => {
         `^\\[\\d{4}-\\d\\d-\\d\\d [\\d:]{8} [+-]\\d{4}\\] \\[${server.pid}\\] \\[INFO\\] Starting`,
       ),
     )
+    expect(text.out.match(/Upgraded/g), 'nothing is told twice').toHaveLength(1)
+    expect(text.out).toMatch(new RegExp(` \\[${master}\\] \\[INFO\\] Handling signal: term\n`))
     const lines = json.out.trim().split('\n')
     const inLog = server.lines.map((line) => JSON.stringify(line))
     for (const line of lines.slice(0, -1)) expect(inLog.map(shape)).toContain(shape(line))

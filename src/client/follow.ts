@@ -1,10 +1,12 @@
-// `supervisor events` and `supervisor logs`: what has happened, and what happens until the server ends. Runs in the CLI.
+// `supervisor events` and `supervisor logs`: what has happened, and what happens until the server ends, also under a new master.
+// Runs in the CLI.
 
 import type { EventItem } from '../control-protocol.ts'
 import { UserError } from '../errors.ts'
 import type { Level } from '../events.ts'
 import { levels, readableLine, rounded } from '../log.ts'
 import { wholeNumber, type Call } from './call.ts'
+import { Connection } from './connection.ts'
 import { harmless } from './format.ts'
 import { eventLine } from './views.ts'
 
@@ -15,10 +17,10 @@ export async function events(call: Call): Promise<number> {
 
 /** As the log itself has them: text, or JSON with --json. */
 export async function logs(call: Call): Promise<number> {
-  const { server, flags, print } = call
+  const { flags, print } = call
   const least = levels[levelOf(flags['level'])]
-  const line = (one: EventItem): void => {
-    if (levels[one.level] >= least) print(logLine(one, server.hello.pid, Boolean(flags['json'])))
+  const line = (one: EventItem, pid: number): void => {
+    if (levels[one.level] >= least) print(logLine(one, pid, Boolean(flags['json'])))
   }
   process.stderr.write(
     `The server's own log; what the application prints goes to the server's standard output\n`,
@@ -26,19 +28,38 @@ export async function logs(call: Call): Promise<number> {
   return await tell(call, line)
 }
 
-/** Ends well when the server does: nothing more can happen. */
-async function tell({ server, flags }: Call, line: (one: EventItem) => void): Promise<number> {
+/** Ends well when the server does: nothing more can happen. `line` is given the pid of the master that tells. */
+async function tell(
+  { server, flags }: Call,
+  line: (one: EventItem, pid: number) => void,
+): Promise<number> {
   const last = wholeNumber(flags, 'last', 0)
-  const follow = Boolean(flags['follow'])
-  const args = { follow, ...(last !== undefined && { last }) }
-  return await server.ask('events', args, line).then(
-    () => 0,
-    (error: unknown) => {
-      const hasEnded = follow && error instanceof UserError && error.code === 'NO_SERVER'
-      if (!hasEnded) throw error
-      return 0
-    },
-  )
+  if (!flags['follow']) {
+    await listen(server, { follow: false, ...(last !== undefined && { last }) }, line)
+    return 0
+  }
+  let args = { follow: true, ...(last !== undefined && { last }) }
+  for (let master: Connection | undefined = server; master; master = await successorOf(master)) {
+    await listen(master, args, line).catch(unlessEnded)
+    if (master !== server) master.close()
+    args = { follow: true } // whatever the next master has logged is new
+  }
+  return 0
+}
+
+const listen = (
+  master: Connection,
+  args: { readonly follow: boolean; readonly last?: number },
+  line: (one: EventItem, pid: number) => void,
+): Promise<unknown> => master.ask('events', args, (one: EventItem) => line(one, master.hello.pid))
+
+/** After an upgrade, the new master listens where the old one did. */
+const successorOf = ({ path }: Connection): Promise<Connection | undefined> =>
+  Connection.open(path).catch(unlessEnded)
+
+function unlessEnded(error: unknown): undefined {
+  if (error instanceof UserError && error.code === 'NO_SERVER') return undefined
+  throw error
 }
 
 function levelOf(text: string | boolean | undefined): Level {
