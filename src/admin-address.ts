@@ -3,6 +3,7 @@
 import * as v from 'valibot'
 import { tryAddress, type ServeAddress } from './address.ts'
 import { UserError } from './errors.ts'
+import { mostWorkers, type WorkerCount } from './worker-count.ts'
 import type { Kind } from './kinds.ts'
 
 export type AdminAddress = Exclude<ServeAddress, { type: 'fd' }>
@@ -40,15 +41,22 @@ export const isLocal = (address: AdminAddress): boolean =>
   address.type === 'unix' || /^(127\.|::1$|::ffff:127\.)/.test(address.host)
 
 /** What is wrong with the settings together. */
-export function adminFault({
-  admin,
-  adminToken,
-}: {
+export function adminFault(settings: {
   readonly admin: string
   readonly adminToken: string
+  readonly minReady: number
+  readonly workers: WorkerCount
 }): UserError | undefined {
+  const { admin, adminToken, minReady, workers } = settings
   const address = tryAdminAddress(admin)
-  if (!address || isLocal(address) || adminToken !== '') return undefined
+  if (!address) return undefined
+  const most = mostWorkers(workers)
+  if (minReady > most)
+    return new UserError(
+      'BAD_SETTING',
+      `--min-ready is ${minReady}, and --workers allows ${most} at most: /readyz would never answer 200; it must be ${most} or less`,
+    )
+  if (isLocal(address) || adminToken !== '') return undefined
   return new UserError(
     'BAD_SETTING',
     `--admin ${admin} can be reached from other machines, so it needs a token: set SUPERVISOR_ADMIN_TOKEN to a secret of 16 or more characters, or use 127.0.0.1`,

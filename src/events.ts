@@ -291,6 +291,11 @@ export const events = {
     'error',
     (f) => `There is no admin address ${f.url} (--admin): ${f.why}`,
   ),
+  wrongToken: row<{ from: string; path: string; times: number }>(
+    'warning',
+    (f) =>
+      `Wrong admin token from ${f.from} for ${f.path}${f.times > 1 ? `, with ${f.times - 1} more since the last such line` : ''}`,
+  ),
   controlling: row<{ path: string }>('debug', (f) => `Control socket at ${f.path}`),
   metricClash: row<{ name: string }>(
     'warning',

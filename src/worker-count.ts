@@ -44,6 +44,12 @@ const rangeOf = (text: string): WorkerRange => {
 
 const isAscending = ({ min, max }: WorkerRange): boolean => max === 'auto' || min <= max
 
+/** Infinity where it depends on the machine. */
+export function mostWorkers(count: WorkerCount): number {
+  const most = typeof count === 'object' ? count.max : count
+  return most === 'auto' ? Infinity : most
+}
+
 const ofText = v.pipe(
   v.string(),
   v.regex(RANGE),

@@ -143,6 +143,9 @@ describe.concurrent('whoever asks', () => {
     const { server, admin } = await start(t, ...LOCAL, withToken)
     for (const headers of [{}, { authorization: 'Bearer wrong-wrong-wrong' }])
       expect((await post(admin, 'reload', { headers })).status).toBe(401)
+    for (let n = 0; n < 20; n++)
+      await request(admin, '/api/session', { headers: { authorization: 'Bearer guess' } })
+    await server.logTimes(/^Wrong admin token from 127\.0\.0\.1 for \/api\/commands\/reload$/, 1)
     const scaled = await post(admin, 'scale', { headers: bearer, body: '{"by":1}' })
     expect([scaled.status, scaled.json()]).toEqual([200, { result: { from: 1, to: 2 }, items: [] }])
     await server.log(/^Handling command: scale by 1 \(http \(127\.0\.0\.1\)\)$/)
@@ -159,6 +162,8 @@ describe.concurrent('whoever asks', () => {
     const inherited = await server.get('/env?name=SUPERVISOR_ADMIN_TOKEN')
     expect(inherited.text, 'workers do not have it').toBe('')
     expect(JSON.stringify(server.lines)).not.toContain(TOKEN)
+    const refusals = server.lines.filter(({ event }) => event === 'wrongToken')
+    expect(refusals, 'one line a minute').toHaveLength(1)
   })
 
   test('from other machines sees health, and more only with the token', async (t) => {

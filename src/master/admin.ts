@@ -22,6 +22,7 @@ import type { Master } from './master.ts'
 import { inodeOf } from './socket-file.ts'
 import type { Sockets } from './sockets.ts'
 import type { Status } from './status.ts'
+import { WrongTokens } from './wrong-tokens.ts'
 
 /** A client may take so long for the headers of a request, and for all of it, ms. */
 const HEADERS_MS = 5_000
@@ -76,6 +77,7 @@ export class Admin {
   readonly #address: AdminAddress
   readonly #server: Server
   readonly #stream: AdminStream
+  readonly #wrongTokens: WrongTokens
   #state: 'closed' | 'open' | 'succeeded' | 'over' = 'closed'
   /** The file of a unix socket as it was made; somebody else's later on stays. */
   #inode: number | undefined
@@ -87,6 +89,7 @@ export class Admin {
     this.#parts = parts
     this.#address = address
     const { ledger, status } = parts
+    this.#wrongTokens = new WrongTokens(parts.log)
     this.#stream = new AdminStream(ledger, () => ({
       status: status.server(),
       requests: status.requests(),
@@ -191,6 +194,7 @@ export class Admin {
     const refusal = refusalOf(route.access, { authorization, host }, door)
     if (!refusal) return route.reply(asked)
     const { status, code, message } = refusal
+    if (code === 'WRONG_TOKEN') this.#wrongTokens.count(request.socket.remoteAddress, path)
     const headers = { 'www-authenticate': 'Bearer realm="nodicorn"' }
     return { ...problem(status, code, message), ...(status === 401 && { headers }) }
   }
@@ -209,7 +213,7 @@ export class Admin {
       case '/metrics':
         return view('view', () => this.#metrics())
       case '/api/session':
-        return view('open', (asked) => json(200, session(asked)))
+        return view('open', (asked) => json(200, this.#session(asked)))
       case '/api/status':
         return view('view', () => json(200, this.#parts.status.server()))
       case '/api/requests':
@@ -219,6 +223,14 @@ export class Admin {
       default:
         return path.startsWith('/api/commands/') ? this.#command() : pageRoute(path)
     }
+  }
+
+  #session({ request, path, door }: Asked): object {
+    const { authorization, host } = request.headers
+    const isKnown = isAuthorized({ authorization, host }, door)
+    if (authorization !== undefined && !isKnown)
+      this.#wrongTokens.count(request.socket.remoteAddress, path)
+    return { hasToken: door.token !== '', needsToken: !door.isLocal, isAuthorized: isKnown }
   }
 
   /** The old master of an upgrade speaks for the new one, which was ready before. */
@@ -261,15 +273,6 @@ export class Admin {
 export function makeAdmin(parts: AdminParts): Admin | undefined {
   const address = tryAdminAddress(parts.master.state.config.settings.admin)
   return address && new Admin(parts, address)
-}
-
-const session = ({ request, door }: Asked): object => {
-  const { authorization, host } = request.headers
-  return {
-    hasToken: door.token !== '',
-    needsToken: !door.isLocal,
-    isAuthorized: isAuthorized({ authorization, host }, door),
-  }
 }
 
 function pageRoute(path: string): Route | undefined {

@@ -27,15 +27,38 @@ describe('the address', () => {
     ['fd://3', undefined],
     ['', undefined],
   ]
+  const usual = { minReady: 1, workers: 2 }
   test.each(cases)('%j is local: %j', (text, local) => {
     const address = tryAdminAddress(text)
     expect(address && isLocal(address)).toBe(local)
-    const fault = adminFault({ admin: text, adminToken: '' })
+    const fault = adminFault({ ...usual, admin: text, adminToken: '' })
     expect(fault?.message).toEqual(
       local === false ? expect.stringMatching(/SUPERVISOR_ADMIN_TOKEN/) : undefined,
     )
-    expect(adminFault({ admin: text, adminToken: SECRET })).toBeUndefined()
+    expect(adminFault({ ...usual, admin: text, adminToken: SECRET })).toBeUndefined()
   })
+})
+
+describe('--min-ready', () => {
+  const load = (env: NodeJS.ProcessEnv) => loadConfig({ env, cwd: tmpdir() })
+  const env = {
+    SUPERVISOR_ADMIN: '9100',
+    SUPERVISOR_ADMIN_TOKEN: SECRET,
+    SUPERVISOR_MIN_READY: '3',
+  }
+
+  test.each(['2', '1-2'])('of 3 is refused with --workers %s', (WORKERS) =>
+    expect(load({ ...env, WORKERS })).rejects.toThrow(
+      '--min-ready is 3, and --workers allows 2 at most: /readyz would never answer 200; it must be 2 or less',
+    ),
+  )
+
+  test.each(['3', '1-3', 'auto', '1-auto'])('of 3 is taken with --workers %s', (WORKERS) =>
+    expect(load({ ...env, WORKERS })).resolves.toBeDefined(),
+  )
+
+  test('means nothing without an admin address', () =>
+    expect(load({ ...env, SUPERVISOR_ADMIN: '', WORKERS: '1' })).resolves.toBeDefined())
 })
 
 describe('the token', () => {
