@@ -68,6 +68,21 @@ export interface ServerStatus {
     readonly error?: string
   }
   readonly workers: readonly WorkerStatus[]
+  /** Beside the workers (`processes`). */
+  readonly processes: readonly ProcessStatus[]
+}
+
+/** A process of a group beside the workers. */
+export interface ProcessStatus {
+  readonly group: string
+  readonly slot: number
+  readonly pid: number
+  /** `waiting`: it has ended, and is started again later; then there is no pid (0). */
+  readonly state: 'running' | 'waiting' | 'draining' | 'killed'
+  readonly age: number
+  /** Processes that have ended in this slot of the group, and why the last one did. */
+  readonly restarts: number
+  readonly lastRestart: { readonly reason: string; readonly at: string } | null
 }
 
 export interface WorkerStatus {

@@ -18,6 +18,11 @@ interface Of {
   slot: number
 }
 
+/** A process of a group beside the workers. */
+interface Side extends Of {
+  group: string
+}
+
 const plural = (n: number, word: string): string => `${n} ${word}${n === 1 ? '' : 's'}`
 const seconds = (n: number): string => `${n < 10 ? Math.round(n * 10) / 10 : Math.round(n)} s`
 
@@ -206,6 +211,32 @@ export const events = {
       f.serving
         ? `Worker slot ${f.slot} failed ${f.crashes} times in a row; it goes on, and is replaced in ${seconds(f.seconds)}`
         : `Worker slot ${f.slot} ended ${f.crashes} times in a row; starting it again in ${seconds(f.seconds)}`,
+  ),
+  processBooting: row<Side>('info', (f) => `Booting ${f.group} with pid: ${f.worker}`),
+  processExited: row<Side & { uptime: number; reason: string }>(
+    'info',
+    (f) => `Exited: ${f.group} (pid: ${f.worker}) after ${seconds(f.uptime)}: ${f.reason}`,
+  ),
+  processEnded: row<
+    Side & { code: number | null; signal: string | null; uptime: number; stderr: string[] }
+  >('error', (f) =>
+    f.worker === 0
+      ? `Cannot start ${f.group}: ${f.stderr[0] ?? 'the system refused it'}`
+      : `Ended by itself: ${f.group} (pid: ${f.worker}) ${ended(f)} after ${seconds(f.uptime)}`,
+  ),
+  processBackingOff: row<{ group: string; slot: number; seconds: number; crashes: number }>(
+    'warning',
+    (f) =>
+      `${f.group} ended ${f.crashes} times in a row; starting it again in ${seconds(f.seconds)}`,
+  ),
+  processKilled: row<Side & { why: string }>(
+    'error',
+    (f) => `Killed: ${f.group} (pid: ${f.worker}): ${f.why}`,
+  ),
+  processUnguarded: row<{ group: string }>(
+    'warning',
+    (f) =>
+      `${f.group} would outlive a master that is killed: there is no setpriv (util-linux) to end it with its parent`,
   ),
   requestSlow: row<Of & Named & { seconds: number; timeout: number }>(
     'warning',

@@ -41,6 +41,16 @@ export const metricTable = {
   },
   nodicorn_workers: { type: 'gauge', labels: ['state'], help: 'Workers there are' },
   nodicorn_workers_target: { type: 'gauge', help: 'Workers there should be' },
+  nodicorn_processes: {
+    type: 'gauge',
+    labels: ['group'],
+    help: 'Processes beside the workers (processes) that run',
+  },
+  nodicorn_process_restarts_total: {
+    type: 'counter',
+    labels: ['group'],
+    help: 'Processes beside the workers that have ended, whatever for',
+  },
   nodicorn_worker_restarts_total: {
     type: 'counter',
     labels: ['reason'],

@@ -13,6 +13,8 @@ export const workerEntry = fileURLToPath(here('./worker.cjs'))
 export const importsDone = here('./worker/imports-done.js')
 /** The `--import` before that one, for workers with hooks. */
 export const loadHooks = here('./worker/load-hooks.js')
+/** An `--import` of what `processes` has as an `entry`. */
+export const besideEntry = here('./beside.js')
 export const watchdogEntry = here('./watchdog.cjs')
 /** Of the admin address: see scripts/bundle.mjs. */
 export const pageDirectory = here('./master/page/')

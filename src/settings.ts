@@ -5,6 +5,7 @@ import { adminAddress, secret } from './admin-address.ts'
 import * as kinds from './kinds.ts'
 import * as logKinds from './log-kinds.ts'
 import { memoryLimit } from './memory-limit.ts'
+import { processes } from './processes.ts'
 import { workerCount } from './worker-count.ts'
 import type { Kind } from './kinds.ts'
 
@@ -104,6 +105,12 @@ export const settings = {
     group: 'Server',
     env: ['WORKER_CONNECTIONS'],
     help: 'How many connections one worker may have open. A full worker stops accepting and leaves new ones to the others. 0 means no limit.',
+  },
+  processes: {
+    ...processes(),
+    default: {},
+    group: 'Server',
+    help: 'What runs beside the workers and lives as long as the server, such as a scheduler or a tunnel: groups by name, each with a command or an entry (a file for node), and if need be workers (1), env and grace (gracefulTimeout).',
   },
   standby: {
     ...kinds.count(),

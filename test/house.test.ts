@@ -96,7 +96,13 @@ const onlyThere: Record<string, Rule> = {
   'starts processes': {
     what: /node:child_process|\bcluster\.(fork|setupPrimary)\(/,
     // ps, where there is no /proc; a new master; systemd-notify.
-    only: ['master/worker-handle.ts', 'master/memory.ts', 'master/upgrade.ts', 'master/systemd.ts'],
+    only: [
+      'master/worker-handle.ts',
+      'master/side-process.ts',
+      'master/memory.ts',
+      'master/upgrade.ts',
+      'master/systemd.ts',
+    ],
   },
   // Signal 0 only asks; -process.pid is the caller's own process group.
   'sends signals': {
@@ -104,6 +110,7 @@ const onlyThere: Record<string, Rule> = {
     // A thread can end its process by no other way than a signal.
     only: [
       'master/worker-handle.ts',
+      'beside.ts',
       'worker/watchdog.ts',
       'master/upgrade.ts',
       'client/signals.ts',

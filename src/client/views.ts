@@ -1,12 +1,23 @@
 // The pictures that `supervisor status`, `requests` and `events` print. Pure. Runs in the CLI.
 
-import type { EventItem, RequestList, ServerStatus, WorkerStatus } from '../control-protocol.ts'
+import type {
+  EventItem,
+  ProcessStatus,
+  RequestList,
+  ServerStatus,
+  WorkerStatus,
+} from '../control-protocol.ts'
 import { count, duration, harmless, percent, rate, size, table, type Column } from './format.ts'
 
 const right = (title: string): Column => ({ title, align: 'right' })
 
 export function statusView(status: ServerStatus, now: number, width: number): string[] {
-  return [...serverLines(status, now), '', ...workerTable(status.workers, now, width)]
+  return [
+    ...serverLines(status, now),
+    '',
+    ...workerTable(status.workers, now, width),
+    ...processTable(status.processes, now, width),
+  ]
 }
 
 export function serverLines(s: ServerStatus, now: number): string[] {
@@ -62,6 +73,34 @@ export const workerTable = (
     width,
   )
 
+const PROCESS_COLUMNS: readonly Column[] = [
+  { title: 'PROCESS' },
+  right('SLOT'),
+  right('PID'),
+  { title: 'STATE' },
+  right('AGE'),
+  right('RESTARTS'),
+  { title: 'WHY' },
+]
+
+/** Nothing where no `processes` are set. */
+export const processTable = (
+  processes: readonly ProcessStatus[],
+  now: number,
+  width: number,
+): string[] => {
+  const rows = processes.map((one) => [
+    one.group,
+    String(one.slot),
+    String(one.pid),
+    one.state,
+    duration(one.age),
+    String(one.restarts),
+    restartText(one, now),
+  ])
+  return rows.length === 0 ? [] : ['', ...table(PROCESS_COLUMNS, rows, width)]
+}
+
 function workerRow(w: WorkerStatus, now: number): string[] {
   return [
     String(w.slot),
@@ -84,8 +123,10 @@ export const stateText = ({ state, loopDelay }: WorkerStatus): string =>
   state === 'blocked' ? `BLOCKED ${duration(loopDelay)}` : state
 
 /** Why the worker before it in its slot ended; nothing for the first one. */
-export const restartText = ({ lastRestart: last }: WorkerStatus, now: number): string =>
-  last ? `${last.reason}, ${duration((now - Date.parse(last.at)) / 1000)} ago` : ''
+export const restartText = (
+  { lastRestart: last }: Pick<WorkerStatus | ProcessStatus, 'lastRestart'>,
+  now: number,
+): string => (last ? `${last.reason}, ${duration((now - Date.parse(last.at)) / 1000)} ago` : '')
 
 const REQUEST_COLUMNS: readonly Column[] = [
   right('AGE'),

@@ -21,7 +21,8 @@ export interface Bequest {
 }
 
 export type ToHeir =
-  | { type: 'take-charge' }
+  /** `processes`: pids of what ran beside the old master's workers, and is now told to end. */
+  | { type: 'take-charge'; processes?: readonly number[] }
   | { type: 'stop'; mode: DrainMode }
   /** An idle connection comes with it. `sent` follows: without a connection before it, that was lost on the way (EMFILE). */
   | ({ type: 'take' } & Connection)

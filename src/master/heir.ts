@@ -37,6 +37,8 @@ export class Heir {
       if (message.type === 'given') void this.#tell({ ...message, type: 'taken' })
     },
   }
+  /** What ran beside the old master's workers: ends when we are in charge. */
+  processes: readonly number[] = []
   #mayTake!: () => void
   readonly #told = new Promise<void>((resolve) => (this.#mayTake = resolve))
 
@@ -107,6 +109,7 @@ export class Heir {
   #hear(message: ToHeir, handle: unknown): void {
     switch (message.type) {
       case 'take-charge':
+        this.processes = message.processes ?? []
         return this.#mayTake()
       case 'stop':
         return void setTimeout(() => this.#stopWith(message.mode), OWN_SIGNAL_MS)

@@ -7,6 +7,7 @@ import type { Facts } from '../events.ts'
 import type { Log } from '../log.ts'
 import type { DrainMode, LoadedFile, ToMaster } from '../protocol.ts'
 import type { Crew } from './crew.ts'
+import type { Groups } from './groups.ts'
 import type { MasterHooks } from './master-hooks.ts'
 import type { Passage } from './passage.ts'
 import type { LoopOrder } from './signals.ts'
@@ -59,6 +60,8 @@ export interface MasterState {
   /** How many there should be. */
   readonly workers: number
   readonly crew: Crew
+  /** What runs beside the workers. */
+  readonly groups: Groups
 }
 
 export type ReadyFacts = Facts<'serverReady'>
@@ -69,6 +72,7 @@ export interface MasterOptions {
   readonly log: Log
   readonly hooks: MasterHooks
   readonly sockets: Sockets
+  readonly groups: Groups
   /** For idle connections, from the master before this one and to the one after it. */
   readonly passage: Passage
   /** How many workers a configuration asks for. */
@@ -85,6 +89,6 @@ export interface MasterOptions {
   readonly onModules?: (files: readonly LoadedFile[]) => void
   /** All workers are ready for the first time. */
   readonly onReady: (facts: ReadyFacts) => void
-  /** Everything is gone. `failure`: why the start failed, if it did; `killed`: workers that had to be killed to stop. */
+  /** Everything is gone. `failure`: why the start failed, if it did; `killed`: processes that had to be killed to stop. */
   readonly onEnd: (failure: UserError | undefined, killed: number) => void
 }

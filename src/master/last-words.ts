@@ -25,6 +25,11 @@ export class LastWords {
     else if (this.#mode === 'through') process.stderr.write(chunk)
   }
 
+  /** For the log alone: what the system says in its place. */
+  note(line: string): void {
+    this.#tail = Buffer.from(`${line}\n`)
+  }
+
   /** What was held back is passed on, and from now on everything at once. */
   release(): void {
     if (this.#mode !== 'held') return

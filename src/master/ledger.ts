@@ -38,13 +38,23 @@ const BEFORE_EXIT: readonly EventName[] = ['workerTimeout', 'workerSilent', 'wor
 
 const RESTART = 'restart '
 
-/** Of the ledger's counters: how often a worker was replaced, by reason. */
-export const restartsIn = (counters: ReadonlyMap<string, number>): Map<string, number> =>
+/** Of a process beside the workers. */
+const PROCESS_END = 'process-end '
+
+const counted = (counters: ReadonlyMap<string, number>, kind: string): Map<string, number> =>
   new Map(
     [...counters].flatMap(([name, count]) =>
-      name.startsWith(RESTART) ? [[name.slice(RESTART.length), count]] : [],
+      name.startsWith(kind) ? [[name.slice(kind.length), count]] : [],
     ),
   )
+
+/** Of the ledger's counters: how often a worker was replaced, by reason. */
+export const restartsIn = (counters: ReadonlyMap<string, number>): Map<string, number> =>
+  counted(counters, RESTART)
+
+/** Of the ledger's counters: how often a process beside the workers ended, by group. */
+export const processEndsIn = (counters: ReadonlyMap<string, number>): Map<string, number> =>
+  counted(counters, PROCESS_END)
 
 type Listener = (event: LogEvent) => void
 
@@ -81,7 +91,7 @@ export class Ledger {
     return this.#slots.get(slot) ?? FIRST
   }
 
-  /** How often each event happened, and `restart <reason>`. */
+  /** How often each event happened, and `restart <reason>`, `process-end <group>`. */
   get counters(): ReadonlyMap<string, number> {
     return this.#counters
   }
@@ -91,6 +101,8 @@ export class Ledger {
   }
 
   #end({ name, facts, text, at }: LogEvent): void {
+    if (name === 'processExited' || name === 'processEnded')
+      return this.#add(PROCESS_END + (facts as Facts<'processEnded'>).group)
     if (name === 'booting') this.#ended.delete((facts as Facts<'booting'>).worker) // its pid was somebody else's before
     const reasonOf = ENDS[name] as ((facts: object) => string) | undefined
     if (!reasonOf) return

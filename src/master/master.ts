@@ -78,7 +78,9 @@ export class Master {
     const isReloading = this.#roll.isRolling || this.#reader.isBusy
     const { config, generation } = this.#roll
     const { target: workers } = this.#size
-    return { step: this.#phase.step, isReloading, config, generation, workers, crew: this.#crew }
+    const { groups } = this.#o
+    const { step } = this.#phase
+    return { step, isReloading, config, generation, workers, crew: this.#crew, groups }
   }
 
   get #isStopping(): boolean {
@@ -188,8 +190,7 @@ export class Master {
 
   #stop(mode: DrainMode, now: number): void {
     const delay = this.#roll.config.settings.preStopDelay
-    if (this.#phase.step === 'stopping' && this.#phase.reason === 'stop')
-      this.#crew.killAll('a second signal asked to stop at once')
+    if (this.#phase.step === 'stopping' && this.#phase.reason === 'stop') this.#killAll()
     else if (mode === 'quick' || this.#isStopping || delay === 0) this.#beginStop(mode, now)
     else {
       this.#phase = { step: 'stopping-soon', at: now + delay * 1000 }
@@ -197,12 +198,18 @@ export class Master {
     }
   }
 
+  #killAll(): void {
+    for (const all of [this.#crew, this.#o.groups])
+      all.killAll('a second signal asked to stop at once')
+  }
+
   #beginStop(mode: DrainMode, now: number, reason: 'stop' | 'upgrade' = 'stop'): void {
     this.#phase = { step: 'stopping', mode, beganAt: now, reason }
     if (!this.#failure) this.#log.event('stopping', { mode })
     if (reason === 'upgrade') this.#o.sockets.leaveToHeir()
     else this.#o.sockets.closeAll()
-    this.#crew.killed = 0
+    this.#crew.killed = this.#o.groups.killed = 0
+    this.#o.groups.stop(mode)
     this.#crew.hasten('stop', this.#roll.config.settings)
     if (mode === 'quick') this.#crew.hurryAll()
   }
@@ -308,7 +315,7 @@ export class Master {
   }
 
   #settle(now: number): void {
-    if (this.#phase.step === 'stopping' && this.#crew.size === 0)
+    if (this.#phase.step === 'stopping' && this.#crew.size === 0 && this.#o.groups.isGone)
       return this.#end(this.#phase.beganAt, now)
     const { ready, oldestGeneration } = this.#crew
     if (ready.length < this.#size.target) return
@@ -320,6 +327,7 @@ export class Master {
     }
     if (this.#roll.isRolling && oldestGeneration >= this.#roll.oldest) {
       this.#log.event('reloaded', this.#roll.finish(now))
+      this.#o.groups.reload(this.#roll.config)
       this.#o.sockets.closeUnused()
       this.#listeners.forgetBefore(this.#roll.oldest)
     }
@@ -328,9 +336,9 @@ export class Master {
   #end(beganAt: number, now: number): void {
     this.#phase = { step: 'stopped' }
     this.#alarm.set(Infinity)
-    if (!this.#failure)
-      this.#log.event('stopped', { killed: this.#crew.killed, seconds: (now - beganAt) / 1000 })
-    this.#o.onEnd(this.#failure, this.#crew.killed)
+    const killed = this.#crew.killed + this.#o.groups.killed
+    if (!this.#failure) this.#log.event('stopped', { killed, seconds: (now - beganAt) / 1000 })
+    this.#o.onEnd(this.#failure, killed)
   }
 
   #schedule(wakeAt: number): void {

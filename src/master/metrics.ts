@@ -6,7 +6,7 @@ import type { ServerStatus, WorkerStatus } from '../control-protocol.ts'
 import { metricNames, metricRow, type MetricName } from '../metric-table.ts'
 import { BUCKETS } from '../statistics.ts'
 import { DURATIONS, type Durations, type EventMeter } from './event-meter.ts'
-import { restartsIn } from './ledger.ts'
+import { processEndsIn, restartsIn } from './ledger.ts'
 import type { SeriesTotal } from './traffic.ts'
 
 type Value = AppMetric['values'][number]
@@ -107,6 +107,19 @@ function restarts({ counters }: MetricsPicture): Value[] {
   return by('reason', Object.fromEntries([...none, ...restartsIn(counters)]))
 }
 
+const processesOf = ({ status: { processes } }: MetricsPicture): Value[] => {
+  const groups = [...new Set(processes.map(({ group }) => group))]
+  const running = (group: string): number =>
+    processes.filter((one) => one.group === group && one.state === 'running').length
+  return by('group', Object.fromEntries(groups.map((group) => [group, running(group)])))
+}
+
+/** Groups that nothing has happened to are there as well: the first end is a rise and not a new series. */
+function processEnds({ status, counters }: MetricsPicture): Value[] {
+  const none = status.processes.map(({ group }): [string, number] => [group, 0])
+  return by('group', Object.fromEntries([...none, ...processEndsIn(counters)]))
+}
+
 const timeouts = ({ counters }: MetricsPicture): Value[] =>
   by('kind', {
     waiting: counters.get('requestTimeout') ?? 0,
@@ -132,6 +145,8 @@ const makers: Record<MetricName, (picture: MetricsPicture) => Value[]> = {
       value: status.workers.filter((worker) => worker.state === state).length,
     })),
   nodicorn_workers_target: ({ status }) => one(status.target),
+  nodicorn_processes: processesOf,
+  nodicorn_process_restarts_total: processEnds,
   nodicorn_worker_restarts_total: restarts,
   nodicorn_worker_boot_duration_seconds: ({ meter }) =>
     histogram('nodicorn_worker_boot_duration_seconds', {}, DURATIONS, meter.boots),

@@ -9,6 +9,7 @@ import type { HookServer } from '../hooks.ts'
 import { Log, isReadable } from '../log.ts'
 import { packageJson } from '../paths.ts'
 import { prepareAccessLog } from './access-log-file.ts'
+import { Groups } from './groups.ts'
 import type { Heir } from './heir.ts'
 import { checkIdentity } from './identity.ts'
 import type { MasterOptions, ReadyFacts } from './inputs.ts'
@@ -72,6 +73,7 @@ export async function startMaster(
   if (sockets === 'cluster' && config.settings.standby > 0) log.event('noStandby', {})
   const birth = { request, name, sockets } satisfies Omit<Birth, 'config'>
   const own = openSockets(config, heir, pidfile)
+  const groups = new Groups(config, log, request.directory)
   return run(request, birth, {
     server: { name, pid: process.pid },
     log,
@@ -79,6 +81,7 @@ export async function startMaster(
     hooks: new MasterHooks(log, owner),
     pidfile,
     sockets: own,
+    groups,
     passage: new Passage(),
     takes: sockets === 'owned' && config.settings.handover,
     heir,
@@ -113,6 +116,7 @@ interface Parts {
   readonly hooks: MasterHooks
   readonly pidfile: Pidfile | undefined
   readonly sockets: Sockets
+  readonly groups: Groups
   readonly passage: Passage
   /** Its workers can take idle connections. */
   readonly takes: boolean
@@ -160,6 +164,7 @@ function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts):
     succession,
     obey,
   })
+  parts.groups.onChange(() => master.post({ type: 'tick' }))
   const ignoreSignals = listenToSignals((order, name) => obey(order, name, name))
   heir?.onStop((mode) =>
     obey(mode === 'quick' ? 'quick-stop' : 'stop', 'the old master', 'the old master'),
@@ -174,7 +179,7 @@ function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts):
 /** All workers are ready. False: after all, an old master goes on in our place. */
 async function takeCharge(
   request: StartRequest,
-  { server, log, operations, hooks, pidfile, sockets, passage, takes, heir }: Parts,
+  { server, log, operations, hooks, pidfile, sockets, groups, passage, takes, heir }: Parts,
   facts: ReadyFacts,
   forOperations: OperationsParts,
 ): Promise<boolean> {
@@ -183,6 +188,7 @@ async function takeCharge(
   if (heir && !(await heir.takeCharge(crown))) return false
   sayReady(log, request, facts)
   hooks.run('whenReady', { ...server, ...facts })
+  void groups.start(heir?.processes)
   void operations.open(forOperations, heir?.bequest.pid)
   return true
 }
@@ -233,7 +239,7 @@ const boundsOf = ({ settings }: Config): Bounds => workerBounds(settings.workers
 function basics(
   request: StartRequest,
   birth: Omit<Birth, 'config'>,
-  { log, hooks, sockets, passage, heir, stopped }: Parts & { stopped: AbortSignal },
+  { log, hooks, sockets, groups, passage, heir, stopped }: Parts & { stopped: AbortSignal },
 ): Omit<MasterOptions, 'onReady' | 'onEnd'> {
   let { requestContext, standby } = request.config.settings
   return {
@@ -242,6 +248,7 @@ function basics(
     log,
     hooks,
     sockets,
+    groups,
     passage,
     bounds: boundsOf,
     workers: heir?.bequest.workers,

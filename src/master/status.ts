@@ -44,7 +44,7 @@ export class Status {
 
   server(): ServerStatus {
     const { identity, master, sockets } = this.#parts
-    const { crew, workers: target, generation, ...state } = master.state
+    const { crew, workers: target, generation, groups, ...state } = master.state
     const now = performance.now()
     const { p50, p99, perSecond } = crew.traffic.rates(now)
     const workers = this.#workers(crew, now)
@@ -67,6 +67,7 @@ export class Status {
       p99: p99 === undefined ? null : p99 / 1000,
       reload: this.#reload(),
       workers,
+      processes: groups.status,
     }
   }
 

@@ -140,6 +140,11 @@ export class Upgrade {
     })
   }
 
+  get #processes(): number[] {
+    const { groups } = this.#parts.master().state
+    return groups.status.map(({ pid }) => pid).filter((pid) => pid > 0)
+  }
+
   #workers(): Pick<Bequest, 'workers'> {
     const { workers, config } = this.#parts.master().state
     return workers === workerBounds(config.settings.workers).min ? {} : { workers }
@@ -175,7 +180,7 @@ export class Upgrade {
       case 'ready':
         if (this.#state !== 'booting') return
         this.#state = 'handing-over'
-        return this.#tell({ type: 'take-charge' })
+        return this.#tell({ type: 'take-charge', processes: this.#processes })
       case 'in-charge':
         if (this.#state === 'handing-over') this.#handOver(message)
         return

@@ -1,4 +1,5 @@
-// A worker as the master sees it: facts, state, the last words on its stderr. The only file that spawns or kills.
+// A worker as the master sees it: facts, state, the last words on its stderr. The only file that starts or
+// kills workers.
 // Runs in the master.
 
 import cluster, { type Worker } from 'node:cluster'
@@ -182,8 +183,8 @@ export class WorkerHandle {
 
   /** SIGKILL for the worker and everything it started. */
   kill(): void {
-    sendKill(-this.pid)
-    sendKill(this.pid)
+    sendSignal(-this.pid, 'SIGKILL')
+    sendSignal(this.pid, 'SIGKILL')
   }
 
   /** EAGAIN, EMFILE, ENOMEM: the system gave us no process, and there will be no exit event. */
@@ -197,7 +198,7 @@ export class WorkerHandle {
 
   /** What it started dies with it, and then its pipes end: only now are its last words complete. */
   #afterExit(report: () => void): void {
-    sendKill(-this.pid)
+    sendSignal(-this.pid, 'SIGKILL')
     let reported = false
     const once = (): void => {
       if (reported) return
@@ -237,7 +238,7 @@ function fork({ init, preloaded, cwd, appArgs, nodeArgs, env }: SpawnOptions): W
 }
 
 /** What is undefined here is not inherited: the application, and whoever gets it to show its environment, has no use for it. */
-const secretless = Object.fromEntries(
+export const secretless = Object.fromEntries(
   settingNames
     .filter((name) => settingRow(name).secret)
     .flatMap(variablesOf)
@@ -274,7 +275,7 @@ function preloads(args: string[]): string[] {
 const hookArgs = ({ hooks }: WorkerInit): string[] => (hooks ? ['--import', loadHooks.href] : [])
 
 /** tsx, for a TypeScript file on a Node that does not strip types itself. */
-function typescriptArgs(file: string): string[] {
+export function typescriptArgs(file: string): string[] {
   const stripsTypes = Boolean((process.features as { typescript?: unknown }).typescript)
   return /\.[mc]?ts$/.test(file) && !stripsTypes
     ? ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href]
@@ -282,10 +283,10 @@ function typescriptArgs(file: string): string[] {
 }
 
 /** `target`: a pid, or minus a pid for its process group. */
-function sendKill(target: number): void {
+export function sendSignal(target: number, signal: NodeJS.Signals): void {
   if (target === 0) return
   try {
-    process.kill(target, 'SIGKILL')
+    process.kill(target, signal)
   } catch (error) {
     // ESRCH: it, or its group, is gone already; EPERM: on macOS, a group of zombies
     const { code } = error as NodeJS.ErrnoException

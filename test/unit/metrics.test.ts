@@ -43,6 +43,7 @@ function picture({
       target: 2,
       ready: workers.length,
       standby: 0,
+      processes: [],
       queued: 4,
       requests: 0,
       inFlight: 1,

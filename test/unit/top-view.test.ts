@@ -52,6 +52,7 @@ const status = (workers: WorkerStatus[]): ServerStatus => ({
   target: workers.length,
   ready: workers.length,
   standby: 0,
+  processes: [],
   queued: 0,
   requests: 0,
   inFlight: 0,

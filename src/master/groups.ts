@@ -1,0 +1,233 @@
+// The groups of processes beside the workers: started with the server, started again after an end, replaced at a reload, stopped
+// with it. A group that fails never stops the server. Runs in the master.
+
+import { resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Config } from '../config.ts'
+import type { ProcessStatus } from '../control-protocol.ts'
+import { isAlive } from '../is-alive.ts'
+import type { Log } from '../log.ts'
+import type { DrainMode } from '../protocol.ts'
+import { Alarm } from './alarm.ts'
+import { CrashBook } from './crash-book.ts'
+import { setpriv, SideProcess, type GroupSpec } from './side-process.ts'
+
+/** A quick stop, s. */
+const QUICK_SECONDS = 2
+/** Whatever a SIGKILL did not end gets another one, ms. */
+const KILL_AGAIN_MS = 1_000
+/** How often we look whether those of an old master are gone, ms. */
+const LOOK_MS = 50
+
+/** What has become of the processes in a slot of a group. */
+type Fate = Pick<ProcessStatus, 'restarts' | 'lastRestart'>
+
+export class Groups {
+  /** Processes that had to be killed. */
+  killed = 0
+  readonly #log: Log
+  readonly #directory: string
+  readonly #books = new Map<string, CrashBook>()
+  /** By group and slot. */
+  readonly #fates = new Map<string, Fate>()
+  readonly #alarm = new Alarm(() => this.#turn())
+  readonly #all = new Set<SideProcess>()
+  #changed: () => void = () => undefined
+  #specs: readonly GroupSpec[] = []
+  #config: Config
+  #generation = 0
+  #step: 'waiting' | 'running' | 'stopping' = 'waiting'
+
+  constructor(config: Config, log: Log, directory: string) {
+    this.#config = config
+    this.#log = log
+    this.#directory = directory
+  }
+
+  /** `changed`: one of them is gone, and with it perhaps what a stop waits for. */
+  onChange(changed: () => void): void {
+    this.#changed = changed
+  }
+
+  /** `predecessors`: pids of those that an old master has told to end; no two schedulers are to run at a time. */
+  async start(predecessors: readonly number[] = []): Promise<void> {
+    while (predecessors.some(isAlive) && this.#step === 'waiting') await sleep(LOOK_MS)
+    if (this.#step !== 'waiting') return
+    this.#step = 'running'
+    this.#begin()
+  }
+
+  /** Each process is replaced: one at a time in its group, the old one first, for two schedulers would do all twice. */
+  reload(config: Config): void {
+    this.#config = config
+    if (this.#step === 'running') this.#begin()
+  }
+
+  stop(mode: DrainMode): void {
+    this.#step = 'stopping'
+    const quickEnd = performance.now() + QUICK_SECONDS * 1000
+    for (const one of this.#all) {
+      this.#retire(one, 'stop')
+      if (mode === 'quick') one.deadline = Math.min(one.deadline, quickEnd)
+    }
+    this.#turn()
+  }
+
+  killAll(why: string): void {
+    for (const one of this.#all) this.#kill(one, why)
+  }
+
+  get isGone(): boolean {
+    return this.#all.size === 0
+  }
+
+  get status(): ProcessStatus[] {
+    const alive = [...this.#all].map((one): ProcessStatus => {
+      const { pid, slot, uptime: age, state, spec } = one
+      const shown = state === 'draining' || state === 'killed' ? state : 'running'
+      return { group: spec.name, slot, pid, state: shown, age, ...this.#fate(spec.name, slot) }
+    })
+    return [...alive, ...this.#waiting()]
+  }
+
+  #waiting(): ProcessStatus[] {
+    if (this.#step !== 'running') return []
+    const isFilled = (group: string, slot: number): boolean =>
+      [...this.#all].some((one) => one.spec.name === group && one.slot === slot)
+    const slots = this.#specs.flatMap(({ name: group, count }) =>
+      Array.from({ length: count }, (_, slot) => ({ group, slot })),
+    )
+    return slots
+      .filter(({ group, slot }) => !isFilled(group, slot))
+      .map(({ group, slot }) => {
+        const fate = this.#fate(group, slot)
+        return { group, slot, pid: 0, state: 'waiting', age: 0, ...fate }
+      })
+  }
+
+  #begin(): void {
+    this.#generation++
+    this.#specs = specsOf(this.#config, this.#directory)
+    for (const { name } of this.#specs) this.#books.get(name)?.forgive()
+    const unguarded = this.#specs.find(({ kind }) => kind === 'program')
+    if (this.#generation === 1 && unguarded && !setpriv())
+      this.#log.event('processUnguarded', { group: unguarded.name })
+    this.#turn()
+  }
+
+  #turn(): void {
+    const now = performance.now()
+    for (const one of this.#all) if (now >= one.deadline) this.#expire(one)
+    const starts = this.#step === 'running' ? this.#specs.map((spec) => this.#fill(spec, now)) : []
+    if (this.#step === 'running') this.#dropOthers()
+    const deadlines = [...this.#all].map(({ deadline }) => deadline)
+    this.#alarm.set(Math.min(...starts, ...deadlines, Infinity))
+  }
+
+  /** Answers when it is to be looked at again; ms of performance.now(). */
+  #fill(spec: GroupSpec, now: number): number {
+    const own = [...this.#all].filter((one) => one.spec.name === spec.name)
+    const stale = own.find(({ generation }) => generation < this.#generation)
+    if (stale && !own.some(({ state }) => state === 'draining' || state === 'killed'))
+      this.#retire(stale, 'reload')
+    let wakeAt = Infinity
+    for (let slot = 0; slot < spec.count; slot++) {
+      if (own.some((one) => one.slot === slot)) continue
+      const notBefore = this.#book(spec.name).notBefore.get(slot) ?? 0
+      if (notBefore > now) wakeAt = Math.min(wakeAt, notBefore)
+      else this.#spawn(spec, slot)
+    }
+    return wakeAt
+  }
+
+  /** The settings no longer have them. */
+  #dropOthers(): void {
+    for (const one of this.#all) {
+      const spec = this.#specs.find(({ name }) => name === one.spec.name)
+      if (!spec || one.slot >= spec.count) this.#retire(one, 'scale')
+    }
+  }
+
+  #spawn(spec: GroupSpec, slot: number): void {
+    const one: SideProcess = new SideProcess(spec, slot, this.#generation, {
+      ready: () => void one.advance('ready'),
+      exit: (code, signal) => this.#exited(one, code, signal),
+    })
+    this.#all.add(one)
+    if (one.pid > 0) this.#log.event('processBooting', one.facts)
+  }
+
+  #retire(one: SideProcess, reason: 'reload' | 'scale' | 'stop'): void {
+    if (one.advance('retire') !== 'drain') return
+    one.reason = reason
+    one.deadline = performance.now() + one.spec.grace * 1000
+    one.drain()
+  }
+
+  #expire(one: SideProcess): void {
+    if (one.state !== 'killed')
+      return this.#kill(one, `it had not ended within ${one.spec.grace} s`)
+    one.deadline = performance.now() + KILL_AGAIN_MS
+    one.kill()
+  }
+
+  #kill(one: SideProcess, why: string): void {
+    if (one.advance('overdue') !== 'kill') return
+    this.killed++
+    one.reason ??= 'stop'
+    one.deadline = performance.now() + KILL_AGAIN_MS
+    this.#log.event('processKilled', { ...one.facts, why })
+    one.kill()
+  }
+
+  #exited(one: SideProcess, code: number | null, signal: NodeJS.Signals | null): void {
+    one.advance('exit')
+    this.#all.delete(one)
+    const { facts, uptime, reason } = one
+    if (reason === undefined) this.#endedByItself(one, code, signal)
+    else this.#log.event('processExited', { ...facts, uptime, reason })
+    this.#remember(one, reason ?? signal ?? (code === null ? 'not started' : `exit code ${code}`))
+    this.#turn()
+    this.#changed()
+  }
+
+  #endedByItself(one: SideProcess, code: number | null, signal: NodeJS.Signals | null): void {
+    const { facts, uptime, slot, spec } = one
+    const stderr = one.lastWords.lines
+    this.#log.event('processEnded', { ...facts, code, signal, uptime, stderr })
+    const { settings } = this.#config
+    const pause = this.#book(spec.name).crashed({ slot, uptime }, settings, performance.now())
+    if (pause.seconds > 0 && this.#step === 'running')
+      this.#log.event('processBackingOff', { group: spec.name, slot, ...pause })
+  }
+
+  #book(group: string): CrashBook {
+    const book = this.#books.get(group) ?? new CrashBook()
+    this.#books.set(group, book)
+    return book
+  }
+
+  #fate(group: string, slot: number): Fate {
+    return this.#fates.get(`${group} ${slot}`) ?? { restarts: 0, lastRestart: null }
+  }
+
+  #remember({ spec, slot }: SideProcess, reason: string): void {
+    const restarts = this.#fate(spec.name, slot).restarts + 1
+    const lastRestart = { reason, at: new Date().toISOString() }
+    this.#fates.set(`${spec.name} ${slot}`, { restarts, lastRestart })
+  }
+}
+
+/** What the setting `processes` asks for. */
+function specsOf({ settings }: Config, directory: string): GroupSpec[] {
+  const cwd = settings.chdir || directory
+  return Object.entries(settings.processes).map(([name, group]) => ({
+    name,
+    count: group.workers,
+    kind: group.entry === undefined ? 'program' : 'node',
+    words: group.entry === undefined ? group.command : [resolve(cwd, group.entry)],
+    env: { ...settings.env, ...group.env },
+    cwd,
+    grace: group.grace ?? settings.gracefulTimeout,
+  }))
+}
