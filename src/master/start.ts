@@ -9,6 +9,7 @@ import type { HookServer } from '../hooks.ts'
 import { Log, isReadable } from '../log.ts'
 import { packageJson } from '../paths.ts'
 import { prepareAccessLog } from './access-log-file.ts'
+import { CertificateWatch, loadCredentials } from './credentials.ts'
 import type { Heir } from './heir.ts'
 import { checkIdentity } from './identity.ts'
 import type { MasterOptions, ReadyFacts } from './inputs.ts'
@@ -61,6 +62,7 @@ export async function startMaster(
   checkIdentity(config.settings.user, config.settings.group)
   log.check(config.settings)
   prepareAccessLog(config.settings, request.directory)
+  if (config.settings.certfile) await loadCredentials(config, request.directory)
   if (preloads(config)) await preload(request, config)
   const pidfile = config.settings.pidfile ? new Pidfile(config.settings.pidfile) : undefined
   if (heir) pidfile?.check(heir.bequest.pid)
@@ -160,6 +162,7 @@ function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts):
     succession,
     obey,
   })
+  new CertificateWatch(log, request.directory, () => master.state)
   const ignoreSignals = listenToSignals((order, name) => obey(order, name, name))
   heir?.onStop((mode) =>
     obey(mode === 'quick' ? 'quick-stop' : 'stop', 'the old master', 'the old master'),
@@ -250,6 +253,7 @@ function basics(
       const next = await request.loadAgain()
       log.check(next.settings)
       prepareAccessLog(next.settings, request.directory)
+      await loadCredentials(next, request.directory)
       if (preloads(next)) await preload(request, next, stopped)
       return next
     },

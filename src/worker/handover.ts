@@ -57,7 +57,10 @@ interface Place {
 type Given = Detached & { readonly place: Place; readonly served: boolean }
 /** When it is closed if its client says nothing; undefined: when its server says so. */
 type Until = number | undefined
-type Told = Exclude<ToWorker, { type: 'socket' | 'drain' | 'promote' | 'reopen' | 'metrics' }>
+type Told = Exclude<
+  ToWorker,
+  { type: 'socket' | 'drain' | 'promote' | 'reopen' | 'metrics' | 'credentials' }
+>
 
 export class Handover {
   #state: State = 'serving'

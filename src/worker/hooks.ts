@@ -25,6 +25,7 @@ import { stampTimeout } from './sent-headers.ts'
 import type { Servers } from './servers.ts'
 import type { Shutdown } from './shutdown.ts'
 import type { Standing } from './standing.ts'
+import type { Tls } from './tls.ts'
 import { Tracker } from './tracker.ts'
 import { Turnstile } from './turnstile.ts'
 
@@ -42,6 +43,7 @@ export interface Parts {
   readonly standing: Standing
   readonly log: AccessLog | undefined
   readonly metrics: AppMetrics
+  readonly tls: Tls | undefined
 }
 
 export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
