@@ -94,7 +94,9 @@ export class Handover {
   listening(server: net.Server): void {
     const query = queryOf(server)
     const reader = readerOf(server)
-    if (!this.#settings.handover || !query || !isPlainHttp(reader)) return
+    const { handover, proxyProtocol } = this.#settings
+    // where the header of the PROXY protocol was read, there alone it is known who the client is
+    if (!handover || proxyProtocol !== 'off' || !query || !isPlainHttp(reader)) return
     const { address, port, addressType, fd, index } = query
     const key = [address, port, addressType, fd, index].join(' ')
     const door = (server as unknown as { _handle: Door })._handle

@@ -2,6 +2,7 @@
 
 import type net from 'node:net'
 import type { WorkerInit } from '../protocol.ts'
+import { ProxyProtocol } from './proxy-protocol.ts'
 import { Router, type Route } from '../routes.ts'
 import type { Scoreboard } from '../scoreboard.ts'
 import type { Statistics } from '../statistics.ts'
@@ -56,6 +57,7 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
   const turnstile = new Turnstile((entry) => tracker.timed(entry))
   const pool = usesPool(init) ? new Pool(servers, channel, settings) : undefined
   const count = counter(settings, parts)
+  const proxies = proxyProtocol(settings, parts)
   tracker.hookResponses((entry) => parts.requests.over(entry))
   offerContext(tracker, parts, settings.timeoutCeiling)
   return {
@@ -81,6 +83,8 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
       tally(parts.statistics, entry)
       hooks.postRequest?.(entry)
     },
+    holds: proxies?.holds.bind(proxies),
+    secured: proxies?.secured.bind(proxies),
     connected(server, socket) {
       tracker.connected(server, socket)
       handover.connected(socket)
@@ -96,6 +100,16 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
     listening: (server) => listens(parts, server),
   }
 }
+
+const proxyProtocol = (
+  settings: WorkerInit['settings'],
+  { channel, servers }: Parts,
+): ProxyProtocol | undefined =>
+  settings.proxyProtocol === 'off'
+    ? undefined
+    : new ProxyProtocol(settings.proxyProtocol, settings, channel, (socket) =>
+        servers.again(socket),
+      )
 
 /** It has been answered: nobody tracks it. */
 function letGo(entry: Entry, { statistics, log }: Parts): undefined {
