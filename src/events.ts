@@ -161,6 +161,11 @@ export const events = {
     () =>
       "There are no standby workers (--standby): with node:cluster's own sockets a worker cannot listen without getting clients",
   ),
+  noSocketRights: row<object>(
+    'warning',
+    () =>
+      "--socket-mode and --socket-group have no effect: with node:cluster's own sockets the umask alone decides",
+  ),
   stillBooting: row<Of & { seconds: number; waitsFor?: string }>('warning', (f) =>
     f.waitsFor
       ? `Worker (pid:${f.worker}) is not ready after ${seconds(f.seconds)}: ${f.waitsFor}; still waiting`

@@ -50,16 +50,13 @@ export interface Parts {
 export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
   const { settings } = init
   const { channel, servers, handover, readiness, hooks, log } = parts
-  const tracker = new Tracker(parts.board)
+  const tracker = trackerOf(parts, settings.timeoutCeiling)
   const deadlines = new Deadlines({ ...parts, tracker }, settings)
   const router = new Router(settings.routes)
   const limitsOf = limits(settings.timeout)
   const turnstile = new Turnstile((entry) => tracker.timed(entry))
   const pool = usesPool(init) ? new Pool(servers, channel, settings) : undefined
   const count = counter(settings, parts)
-  const proxies = proxyProtocol(settings, parts)
-  tracker.hookResponses((entry) => parts.requests.over(entry))
-  offerContext(tracker, parts, settings.timeoutCeiling)
   return {
     begin(req, res) {
       const route = router.isEmpty ? undefined : router.match(req.method ?? '', req.url ?? '')
@@ -83,8 +80,7 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
       tally(parts.statistics, entry)
       hooks.postRequest?.(entry)
     },
-    holds: proxies?.holds.bind(proxies),
-    secured: proxies?.secured.bind(proxies),
+    ...proxyHooks(settings, parts),
     connected(server, socket) {
       tracker.connected(server, socket)
       handover.connected(socket)
@@ -101,15 +97,25 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
   }
 }
 
-const proxyProtocol = (
+function trackerOf(parts: Parts, ceiling: number): Tracker {
+  const tracker = new Tracker(parts.board)
+  tracker.hookResponses((entry) => parts.requests.over(entry))
+  offerContext(tracker, parts, ceiling)
+  return tracker
+}
+
+function proxyHooks(
   settings: WorkerInit['settings'],
   { channel, servers }: Parts,
-): ProxyProtocol | undefined =>
-  settings.proxyProtocol === 'off'
-    ? undefined
-    : new ProxyProtocol(settings.proxyProtocol, settings, channel, (socket) =>
-        servers.again(socket),
-      )
+): Pick<RequestHooks, 'holds' | 'secured'> {
+  const { proxyProtocol: mode } = settings
+  if (mode === 'off') return {}
+  const proxies = new ProxyProtocol(mode, settings, channel, (socket) => servers.again(socket))
+  return {
+    holds: (server, socket, pass) => proxies.holds(server, socket, pass),
+    secured: (socket) => proxies.secured(socket),
+  }
+}
 
 /** It has been answered: nobody tracks it. */
 function letGo(entry: Entry, { statistics, log }: Parts): undefined {

@@ -36,9 +36,8 @@ export interface RequestHooks {
   ended(entry: Entry): void
   connected(server: net.Server, socket: net.Socket): void
   /** True: the server gets the connection later, by `pass`, or never. Undefined without `proxyProtocol`. */
-  readonly holds?:
-    ((server: net.Server, socket: net.Socket, pass: () => void) => boolean) | undefined
-  readonly secured?: ((socket: TLSSocket) => void) | undefined
+  holds?(server: net.Server, socket: net.Socket, pass: () => void): boolean
+  secured?(socket: TLSSocket): void
   disconnected(socket: net.Socket): void
   upgraded(socket: net.Socket): void
   listening(server: net.Server): void
