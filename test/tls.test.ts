@@ -187,12 +187,8 @@ describe.concurrent('--certfile', () => {
   })
 
   test('that has expired serves, and says so', async (t) => {
-    const server = await startServer(
-      t,
-      'hello-export.js',
-      '--certfile',
-      pem('expired-with-key.pem'),
-    )
+    const flags = ['--certfile', pem('expired-with-key.pem'), '--preload']
+    const server = await startServer(t, 'hello-export.js', ...flags)
     expect((await server.get('/')).text).toBe('hello')
     await server.log(/^The certificate .*expired-with-key.pem has expired \d+ days ago/)
   })

@@ -95,7 +95,9 @@ export class ProxyProtocol {
     // by then the stream knows that nobody waits for 'readable' any more
     process.nextTick(() => {
       socket.removeListener('error', ignore)
-      if (!socket.destroyed) pass()
+      if (socket.readableEnded)
+        socket.destroy() // nobody would hear that it has left
+      else if (!socket.destroyed) pass()
     })
   }
 

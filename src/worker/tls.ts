@@ -18,7 +18,8 @@ export class Tls {
   readonly #init: TlsInit
   readonly #times: Pick<WorkerSettings, 'keepAlive' | 'headersTimeout'>
   readonly #notice: (text: string) => void
-  readonly #first = deferred<Credentials>()
+  readonly #told = deferred<void>()
+  #credentials: Credentials | undefined
   readonly #servers: Renewable[] = []
 
   /** `notice`: tells the log. */
@@ -34,7 +35,8 @@ export class Tls {
 
   /** The certificate of all connections from now on; those there are keep theirs. */
   use(credentials: Credentials): void {
-    this.#first.resolve(credentials)
+    this.#credentials = credentials
+    this.#told.resolve()
     for (const server of this.#servers) server.setSecureContext(this.#context(credentials))
   }
 
@@ -76,8 +78,9 @@ export class Tls {
   async #options(): Promise<TlsOptions> {
     const { certReqs } = this.#init
     const { headersTimeout } = this.#times
+    await this.#told.promise
     return {
-      ...this.#context(await this.#first.promise),
+      ...this.#context(this.#credentials!),
       requestCert: certReqs !== 'none',
       rejectUnauthorized: certReqs === 'required',
       ...(headersTimeout > 0 && { handshakeTimeout: headersTimeout * 1000 }),
