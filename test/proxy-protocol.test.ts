@@ -108,7 +108,7 @@ describe.concurrent('--proxy-protocol', () => {
   })
 
   test('closes what has no header, a bad one, half of one or none in time, and goes on', async (t) => {
-    const flags = ['--proxy-protocol', 'auto', '--headers-timeout', '2']
+    const flags = ['--proxy-protocol', 'auto', '--headers-timeout', '4']
     const server = await startServer(t, 'peer.js', ...flags)
     const [worker] = server.pids()
     const bad = [GET, `PROXY ${'x'.repeat(200)}`, 'PROXY TCP4 a b c d\r\n', V2.subarray(0, 20), '']
