@@ -25,6 +25,7 @@ import {
   settingNames,
   variablesOf,
 } from './settings.ts'
+import { tlsFault } from './listen-kinds.ts'
 import { shellWords } from './shell-words.ts'
 
 /** The settings, the hooks and where each came from; frozen. */
@@ -134,7 +135,7 @@ export const loadConfig = async (request: LoadConfigOptions = {}): Promise<Confi
   const preloadSource = typeof file.values.preload === 'function' ? file.name : undefined
   if (problems.length > 0) throw new ConfigErrors(problems)
   const merged = merge(layers)
-  const fault = adminFault(merged.settings)
+  const fault = adminFault(merged.settings) ?? tlsFault(merged.settings)
   if (fault) throw new ConfigErrors([fault])
   return Object.freeze({
     ...merged,

@@ -33,6 +33,7 @@ export function gatherFacts({ settings, env, directory, live }: DoctorPlace): Do
     somaxconn: numberIn(read('/proc/sys/net/core/somaxconn')),
     stopper: stopperOf(env, live !== undefined),
     unwritable: unwritableOf(settings, resolve(directory, settings.chdir)),
+    certificate: certificateEnd(settings.certfile, resolve(directory, settings.chdir)),
     oomKills: oomKills(),
     live,
   }
@@ -90,6 +91,18 @@ function unwritableOf(settings: Settings, directory: string): DoctorFacts['unwri
     const why = whyNotWritable(fs.existsSync(path) ? path : dirname(path))
     return why === undefined ? [] : [{ setting, path, why }]
   })
+}
+
+function certificateEnd(certfile: string, directory: string): number | undefined {
+  if (certfile === '') return undefined
+  const { X509Certificate } = process.getBuiltinModule('node:crypto')
+  try {
+    return Date.parse(new X509Certificate(fs.readFileSync(resolve(directory, certfile))).validTo)
+  } catch (error) {
+    // ENOENT, EACCES, or what OpenSSL says of a file that is no certificate: that is the finding
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error
+    return Number.NaN
+  }
 }
 
 function whyNotWritable(path: string): string | undefined {

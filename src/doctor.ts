@@ -32,6 +32,8 @@ export interface DoctorFacts {
     readonly path: string
     readonly why: string
   }[]
+  /** When that of --certfile expires, ms since 1970; NaN if it cannot be read, undefined if there is none. */
+  readonly certificate: number | undefined
   /** Processes of this container that the kernel has killed for lack of memory. */
   readonly oomKills: number | undefined
   /** The server, if one runs. */
@@ -76,7 +78,10 @@ export const NODE_ENDS: Readonly<Record<number, string>> = {
   25: '2026-06-01',
   26: '2029-04-30',
 }
-const SOON_MS = 180 * 86_400_000
+const DAY_MS = 86_400_000
+const SOON_MS = 180 * DAY_MS
+/** Whoever renews certificates does it a month before; then something has gone wrong. */
+const RENEWAL_MS = 14 * DAY_MS
 /** What a worker opens beside its connections: files, pipes, its descriptors for the master. */
 const OTHER_FILES = 64
 /** Below so many, an ordinary rush of clients is enough, if their number is not limited. */
@@ -239,6 +244,17 @@ const checks: Readonly<Record<string, Check>> = {
       'it cannot be written',
       `mkdir -p and chown its directory, or another ${first.setting}`,
     )
+  },
+  certificate({ certificate, today, settings: { certfile } }) {
+    if (certificate === undefined) return undefined
+    const name = `--certfile ${certfile}`
+    const fix = 'renew it (certbot renew): the server takes the new file without a restart'
+    if (Number.isNaN(certificate))
+      return wrong(name, 'it cannot be read here', 'supervisor check says why')
+    const left = certificate - today.getTime()
+    const until = `${name}, valid until ${new Date(certificate).toISOString().slice(0, 10)}`
+    if (left < 0) return wrong(until, 'clients refuse it', fix)
+    return left < RENEWAL_MS ? advice(until, 'soon clients refuse it', fix) : fine(until)
   },
   control({ settings: { controlSocket } }) {
     if (controlSocket !== 'off') return fine(`--control-socket ${controlSocket}`)

@@ -24,6 +24,10 @@ export const errorCodes = {
     exit: 2,
     help: 'The settings file cannot be found, read or run, or it does not export an object.',
   },
+  BAD_CERTIFICATE: {
+    exit: 2,
+    help: 'The certificate, its key or the authorities of clients cannot be read, or do not fit together. The line says which file and why.',
+  },
   BAD_COMMAND: {
     exit: 2,
     help: 'The command does not exist, lacks an argument or has one too many.',

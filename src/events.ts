@@ -77,6 +77,10 @@ function whyScaled(why: Scaling): string {
     : `one fewer would have done for ${seconds(why.seconds)}, ${now} (--scale-down-after)`
 }
 
+/** `days`: whole ones; negative when they are over. */
+const validity = (days: number): string =>
+  days < 0 ? `has expired ${plural(-days, 'day')} ago` : `expires in ${plural(days, 'day')}`
+
 const argument = ([name, value]: [string, unknown]): string =>
   value === true ? name : `${name} ${String(value)}`
 
@@ -109,6 +113,24 @@ export const events = {
     (f) => `Starting supervisor ${f.version} (Node ${f.node})`,
   ),
   note: row<{ text: string }>('info', (f) => f.text),
+  certificateTaken: row<{ file: string; days: number }>(
+    'info',
+    (f) => `New certificate: ${f.file}, ${validity(f.days)}; connections go on`,
+  ),
+  certificateRefused: row<{ error: string }>(
+    'error',
+    (f) => `The new certificate is not used, the old one stays: ${f.error}`,
+  ),
+  certificateExpires: row<{ file: string; days: number }>(
+    'warning',
+    (f) => `The certificate ${f.file} ${validity(f.days)} (--certfile)`,
+  ),
+  proxyRefused: row<Of & { peer: string; why: string; omitted: number }>(
+    'warning',
+    (f) =>
+      `Connection from ${f.peer} closed (pid:${f.worker}): ${f.why}` +
+      (f.omitted ? ` (and ${f.omitted} more were not logged)` : ''),
+  ),
   warning: row<{ text: string }>('warning', (f) => f.text),
   listening: row<{ url: string }>('info', (f) => `Listening at: ${f.url} (${process.pid})`),
   serverReady: row<{ workers: number[]; urls: string[]; seconds: number }>(
@@ -143,6 +165,11 @@ export const events = {
     'warning',
     () =>
       "There are no standby workers (--standby): with node:cluster's own sockets a worker cannot listen without getting clients",
+  ),
+  noSocketRights: row<object>(
+    'warning',
+    () =>
+      "--socket-mode and --socket-group have no effect: with node:cluster's own sockets the umask alone decides",
   ),
   stillBooting: row<Of & { seconds: number; waitsFor?: string }>('warning', (f) =>
     f.waitsFor

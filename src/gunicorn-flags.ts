@@ -52,6 +52,8 @@ export const gunicornFlags: Readonly<Record<string, GunicornFlag>> = {
   initgroups: { why: 'workers run with --user and --group only' },
   'suppress-ragged-eofs': { why: "Node's own TLS decides" },
   'do-handshake-on-connect': { why: "Node's own TLS decides" },
+  'ssl-version': { value: true, why: '--tls-min-version says which versions may be spoken' },
+  'http-protocols': { value: true, why: '--http2 turns HTTP/2 on' },
   protocol: { value: true, why: 'workers speak HTTP' },
   'uwsgi-allow-from': { value: true, why: 'workers speak HTTP, not uWSGI' },
   'http-parser': { value: true, why: parser },

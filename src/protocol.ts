@@ -50,6 +50,8 @@ export type WorkerSettings = Pick<
   | 'maxBody'
   | 'accessLog'
   | 'forwardedAllowIps'
+  | 'proxyProtocol'
+  | 'proxyAllowFrom'
   | 'user'
   | 'group'
 >
@@ -68,6 +70,8 @@ export interface WorkerInit {
   readonly bindIsExplicit: boolean
   readonly sockets: 'owned' | 'cluster'
   readonly settings: WorkerSettings
+  /** An exported application is served over TLS; the certificate comes by the channel. */
+  readonly tls?: TlsInit
   /** Names of settings somebody set on purpose: they win over what the application set in its code. */
   readonly explicit: readonly string[]
   /** `json`, or text with atoms. */
@@ -80,6 +84,23 @@ export interface WorkerInit {
   readonly compileCache?: 'find' | { readonly directory: string }
   /** It is to say which files the application loads. */
   readonly reportsModules: boolean
+}
+
+export interface TlsInit {
+  readonly http2: boolean
+  readonly certReqs: Settings['certReqs']
+  readonly ciphers: string
+  readonly minVersion: Settings['tlsMinVersion']
+}
+
+/** What TLS needs of files, which only the master can read. Never in the environment, which others may see. */
+export interface Credentials {
+  /** PEM. */
+  readonly cert: string
+  readonly key: string
+  readonly ca?: string
+  /** 48 bytes in base64, the same for all workers: a client may resume its session with any of them. */
+  readonly ticketKeys: string
 }
 
 export interface WorkerHooksInit {
@@ -237,6 +258,8 @@ export type ToWorker =
   | { type: 'reopen' }
   /** Tell the application's metrics. */
   | { type: 'metrics' }
+  /** At its birth, and whenever there are new ones. */
+  | ({ type: 'credentials' } & Credentials)
 
 export type ToMaster =
   | { type: 'listen'; seq: number; query: ListenQuery }
@@ -263,6 +286,8 @@ export type ToMaster =
   /** Its access log can't be written, or could not: so many lines are lost. */
   | { type: 'access-log-fails'; file: string; why: string }
   | { type: 'access-log-lost'; file: string; lines: number }
+  /** A connection that did not begin as `proxyProtocol` says; `omitted`: so many since the last one that was told. */
+  | { type: 'proxy-refused'; peer: string; why: string; omitted: number }
   | ({ type: 'hook-failed'; hook: HookName | 'onShutdown'; omitted?: number } & Thrown)
   /** Comes by the watchdog's pipe. */
   | Interruption

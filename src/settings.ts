@@ -3,6 +3,7 @@
 import type { InferInput, InferOutput } from 'valibot'
 import { adminAddress, secret } from './admin-address.ts'
 import * as kinds from './kinds.ts'
+import * as listenKinds from './listen-kinds.ts'
 import * as logKinds from './log-kinds.ts'
 import { memoryLimit } from './memory-limit.ts'
 import { processes } from './processes.ts'
@@ -11,6 +12,7 @@ import type { Kind } from './kinds.ts'
 
 export const groups = [
   'Server',
+  'TLS',
   'Timeouts',
   'Recycling',
   'Limits',
@@ -42,6 +44,7 @@ const crashModes = kinds.oneOf(['drain', 'exit'])
 const socketOwner = kinds.oneOf(['auto', 'owned', 'cluster'])
 const blocked = kinds.oneOf(['kill', 'interrupt'])
 const reloadEngine = kinds.oneOf(['auto', 'poll', 'inotify'])
+const minVersion = kinds.oneOf(['TLSv1.2', 'TLSv1.3'])
 const logFormat = kinds.oneOf(['auto', 'text', 'json'])
 const logLevel = kinds.oneOf(['debug', 'info', 'warning', 'error', 'critical'], {
   warn: 'warning',
@@ -169,6 +172,76 @@ export const settings = {
     default: 'auto',
     group: 'Server',
     help: 'Who owns the listening sockets: "owned" is the master (connections survive the death of a worker), "cluster" is the stock node:cluster, "auto" is owned where Node allows it.',
+  },
+
+  socketMode: {
+    ...listenKinds.fileMode(),
+    default: undefined,
+    group: 'Server',
+    help: 'The rights of the unix sockets of --bind, as an octal mode such as 660. When unset, --umask decides.',
+  },
+  socketGroup: {
+    ...kinds.account('group'),
+    default: '',
+    group: 'Server',
+    help: 'The group of the unix sockets of --bind, by name or number, such as that of nginx. When unset, they belong to --user and --group, if those are set.',
+  },
+  proxyProtocol: {
+    ...listenKinds.proxyMode(),
+    default: 'off',
+    without: 'off',
+    group: 'Server',
+    help: 'Every connection must begin with a header of the PROXY protocol, which says who the client is: v1, v2, or "auto" for either. For a proxy that passes TCP on, such as HAProxy or a cloud load balancer. "on" means "auto".',
+  },
+  proxyAllowFrom: {
+    ...logKinds.networks(),
+    default: ['127.0.0.1', '::1'],
+    group: 'Server',
+    flags: ['--proxy-allow-ips'],
+    help: 'Who may connect with --proxy-protocol: addresses and networks of the proxies, such as 10.0.0.0/8, with commas between them; "*" means everybody. Other connections are closed. A proxy that connects by a unix socket always may.',
+  },
+
+  certfile: {
+    ...kinds.text('file'),
+    default: '',
+    group: 'TLS',
+    help: 'Serve over TLS with the certificate in this PEM file, its chain included. For apps that export a handler. A new certificate is taken when the file changes, without a restart.',
+  },
+  keyfile: {
+    ...kinds.text('file'),
+    default: '',
+    group: 'TLS',
+    help: "The certificate's private key, a PEM file without a passphrase. When unset, it is in --certfile. Only the master reads it.",
+  },
+  caCerts: {
+    ...kinds.text('file'),
+    default: '',
+    group: 'TLS',
+    help: 'The authorities that certificates of clients must come from, a PEM file. Needs --cert-reqs.',
+  },
+  certReqs: {
+    ...listenKinds.certReqs(),
+    default: 'none',
+    group: 'TLS',
+    help: 'Whether clients must show a certificate of --ca-certs: "required" refuses those without, "optional" only those with a bad one. 0, 1 and 2 mean the same as in Gunicorn.',
+  },
+  ciphers: {
+    ...kinds.text('list'),
+    default: '',
+    group: 'TLS',
+    help: "The cipher suites that may be used, as OpenSSL writes them. When unset, Node's own list.",
+  },
+  tlsMinVersion: {
+    ...minVersion,
+    default: 'TLSv1.2',
+    group: 'TLS',
+    help: 'The oldest version of TLS that clients may speak.',
+  },
+  http2: {
+    ...kinds.onOff(),
+    default: false,
+    group: 'TLS',
+    help: 'Offer HTTP/2 over TLS to clients that speak it; the others get HTTP/1.1. Not for Express, which does not work with it, nor for apps that bring a server of their own, such as Fastify.',
   },
 
   timeout: {

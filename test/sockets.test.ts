@@ -57,6 +57,21 @@ describe.concurrent('a unix socket', () => {
     expect(existsSync(path)).toBe(false)
   })
 
+  test('has the mode and the group that it is given, also after a reload', async (t) => {
+    const path = socketPath(t)
+    // root may give it to anybody, others to a group of their own
+    const group = process.getuid!() === 0 ? 12_345 : process.getgid!()
+    const rights = ['--umask', '0077', '--socket-mode', '660', '--socket-group', String(group)]
+    const server = await startServer(t, 'hello-export.js', ...rights, { bind: `unix:${path}` })
+    const isRight = (): void =>
+      expect(statSync(path)).toMatchObject({ mode: 0o140660, gid: group, uid: process.getuid!() })
+    isRight()
+    server.signal('SIGHUP')
+    await server.log(/^Reload finished/)
+    isRight()
+    expect((await server.get('/umask')).text, "the workers' own").toBe('77')
+  })
+
   test('that a killed server left behind is replaced', async (t) => {
     const path = socketPath(t)
     const first = await startServer(t, 'hello-export.js', { bind: `unix:${path}` })

@@ -3,6 +3,7 @@
 
 import type { StartRequest } from '../config.ts'
 import { UserError } from '../errors.ts'
+import { loadCredentials } from './credentials.ts'
 import { bootError, howItEnded } from './post-mortem.ts'
 import { receive, type Preloaded } from './preloaded.ts'
 import { WorkerHandle } from './worker-handle.ts'
@@ -102,14 +103,15 @@ class Trial {
   }
 }
 
-/** For the CLI: exit status 0 if the application loads, 1 if it doesn't. */
+/** For the CLI: exit status 0 if the application loads, 1 if it doesn't, 2 if the settings are at fault. */
 export async function checkApp(request: StartRequest): Promise<number> {
   try {
+    await loadCredentials(request.config, request.directory)
     await tryApp(request)
   } catch (error) {
     if (!(error instanceof UserError)) throw error
     process.stderr.write(`supervisor: ${error.message}\n`)
-    return 1
+    return error.exit === 2 ? 2 : 1
   }
   process.stdout.write(`supervisor: ${request.file} loads\n`)
   return 0

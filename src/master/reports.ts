@@ -14,6 +14,7 @@ const REPORTS = {
   'hook-failed': true,
   'access-log-fails': true,
   'access-log-lost': true,
+  'proxy-refused': true,
   loaded: true,
 }
 type Report = Extract<ToMaster, { type: keyof typeof REPORTS }>
@@ -59,6 +60,8 @@ export class Reports {
         return this.#log.event('accessLogFails', { ...facts, ...payload(message) })
       case 'access-log-lost':
         return this.#log.event('accessLogLost', { ...facts, ...payload(message) })
+      case 'proxy-refused':
+        return this.#log.event('proxyRefused', { ...facts, ...payload(message) })
       case 'notice':
         if (!this.#notices.has(message.text)) this.#log.event('warning', payload(message))
         this.#notices.add(message.text)

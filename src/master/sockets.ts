@@ -5,6 +5,7 @@ import net from 'node:net'
 import { fs, util } from '../builtin.ts'
 import { UserError } from '../errors.ts'
 import type { ListenQuery } from '../protocol.ts'
+import { bindWithRights, PLAIN_RIGHTS, type SocketRights } from './socket-rights.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
 /** A bound handle of node, neither listening nor accepting in the master. */
@@ -52,6 +53,8 @@ export function canOwnSockets(): boolean {
 }
 
 export class Sockets {
+  /** Of the unix sockets that are made from now on. */
+  rights: SocketRights = PLAIN_RIGHTS
   readonly #sockets = new Map<string, Socket>()
   /** Who waits until it is known whether a socket file is a leftover: a second look would find, and remove, the new one. */
   readonly #probing = new Map<string, (() => void)[]>()
@@ -148,7 +151,9 @@ export class Sockets {
     const bound = this.#sockets.get(key)
     if (bound) return this.#hand(bound, worker, reply)
     if (query.fd !== null && !this.#hasOwnDescriptors) return reply(EBADF)
-    const handle = bind(query)
+    const handle = isFile(query)
+      ? bindWithRights(query.address!, this.rights, () => bind(query))
+      : bind(query)
     if (typeof handle === 'number') return reply(handle)
     const socket: Socket = { query, handle, users: new Set(), isInherited: false }
     this.#sockets.set(key, socket)
@@ -259,6 +264,8 @@ export function bindError(query: ListenQuery, errno: number): UserError {
   const hint =
     name === 'EACCES'
       ? '; ports below 1024 need root: start as root with --user, or use a higher port'
-      : ''
+      : name === 'EPERM' && isUnix(query)
+        ? '; only root may give the socket to a group that it is not in itself (--socket-group)'
+        : ''
   return new UserError('CANNOT_LISTEN', `cannot listen on ${where}: ${name}${hint}`)
 }

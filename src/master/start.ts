@@ -10,6 +10,7 @@ import { Log, isReadable } from '../log.ts'
 import { packageJson } from '../paths.ts'
 import { prepareAccessLog } from './access-log-file.ts'
 import { Groups } from './groups.ts'
+import { CertificateWatch, loadCredentials } from './credentials.ts'
 import type { Heir } from './heir.ts'
 import { checkIdentity } from './identity.ts'
 import type { MasterOptions, ReadyFacts } from './inputs.ts'
@@ -23,6 +24,7 @@ import { keepPreloaded } from './preloaded.ts'
 import { running, type Ran } from './running.ts'
 import { listenToSignals, type Order } from './signals.ts'
 import { openSockets } from './admin-socket.ts'
+import { rightsOf } from './socket-rights.ts'
 import { canOwnSockets, type Sockets } from './sockets.ts'
 import { mendRoundRobin } from './stock-cluster.ts'
 import { Succession } from './succession.ts'
@@ -60,8 +62,10 @@ export async function startMaster(
   process.title = `supervisor: master [${name}]`
   enterDirectory(config)
   checkIdentity(config.settings.user, config.settings.group)
+  const rights = rightsOf(config.settings)
   log.check(config.settings)
   prepareAccessLog(config.settings, request.directory)
+  if (config.settings.certfile) await loadCredentials(config, request.directory)
   if (preloads(config)) await preload(request, config)
   const pidfile = config.settings.pidfile ? new Pidfile(config.settings.pidfile) : undefined
   if (heir) pidfile?.check(heir.bequest.pid)
@@ -71,9 +75,11 @@ export async function startMaster(
   if (!config.settings.requestContext) log.event('noRequestContext', {})
   const sockets = chooseSockets(config, log)
   if (sockets === 'cluster' && config.settings.standby > 0) log.event('noStandby', {})
+  if (sockets === 'cluster' && hasSocketRights(config)) log.event('noSocketRights', {})
   const birth = { request, name, sockets } satisfies Omit<Birth, 'config'>
   const own = openSockets(config, heir, pidfile)
   const groups = new Groups(config, log, request.directory)
+  own.rights = rights
   return run(request, birth, {
     server: { name, pid: process.pid },
     log,
@@ -165,6 +171,7 @@ function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts):
     obey,
   })
   parts.groups.onChange(() => master.post({ type: 'tick' }))
+  new CertificateWatch(log, request.directory, () => master.state)
   const ignoreSignals = listenToSignals((order, name) => obey(order, name, name))
   heir?.onStop((mode) =>
     obey(mode === 'quick' ? 'quick-stop' : 'stop', 'the old master', 'the old master'),
@@ -257,6 +264,8 @@ function basics(
       const next = await request.loadAgain()
       log.check(next.settings)
       prepareAccessLog(next.settings, request.directory)
+      rightsOf(next.settings)
+      await loadCredentials(next, request.directory)
       if (preloads(next)) await preload(request, next, stopped)
       return next
     },
@@ -268,6 +277,7 @@ function basics(
         log.event('noStandby', {})
       standby = settings.standby
       hooks.use(config.hooks)
+      sockets.rights = rightsOf(settings)
       if (settings.umask !== undefined) process.umask(settings.umask)
       log.change(settings)
       for (const text of notes) log.event('note', { text })
@@ -286,6 +296,9 @@ function sayReady(log: Log, { config, command, directory }: StartRequest, facts:
 /** Nobody can open an address that means all of them. */
 const reachable = (url: string): string =>
   url.replace(/^(https?:\/\/)(\[::\]|0\.0\.0\.0)(?=:)/, '$1localhost')
+
+const hasSocketRights = ({ settings }: Config): boolean =>
+  settings.socketMode !== undefined || settings.socketGroup !== ''
 
 /** EPIPE, EIO: whoever read our stderr left, or the terminal is gone; serving goes on. */
 const surviveClosedStderr = (): void => void process.stderr.on('error', () => undefined)

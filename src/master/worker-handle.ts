@@ -19,6 +19,7 @@ import {
   isFromHandover,
   open,
   seal,
+  type Credentials,
   type Digest,
   type LastCount,
   type FromHandover,
@@ -60,6 +61,7 @@ export interface SpawnOptions {
   readonly generation: number
   /** What preload() returned, which the worker reads at its birth. */
   readonly preloaded?: Uint8Array
+  readonly credentials?: Credentials
   /** Its stderr waits until it is ready or failed, so that N workers failing alike don't speak at once. */
   readonly quiet: boolean
 }
@@ -129,6 +131,7 @@ export class WorkerHandle {
     )
     this.preloadPipe = (child.stdio as unknown[])[PRELOAD_PIPE] as Duplex | undefined
     if (this.preloadPipe && options.preloaded) give(this.preloadPipe, options.preloaded)
+    if (options.credentials) this.tell({ type: 'credentials', ...options.credentials })
     child.stderr?.on('data', (chunk: Buffer) => this.lastWords.hear(chunk))
     child.on('internalMessage', (raw: unknown, handle: unknown) => {
       const message = open<ToMaster | FromHandover | FromModules | FromMetrics>(raw)

@@ -7,8 +7,9 @@ import type { Config, StartRequest } from '../config.ts'
 import { isReadable } from '../log.ts'
 import { hookPlaces, type HookName } from '../hooks.ts'
 import type { SettingName } from '../settings.ts'
+import { credentialsOf } from './credentials.ts'
 import { preloadedOf, type Preloaded } from './preloaded.ts'
-import type { WorkerHooksInit, WorkerInit, WorkerSettings } from '../protocol.ts'
+import type { TlsInit, WorkerHooksInit, WorkerInit, WorkerSettings } from '../protocol.ts'
 import type { SpawnOptions } from './worker-handle.ts'
 
 const WORKER_SETTINGS = [
@@ -42,6 +43,8 @@ const WORKER_SETTINGS = [
   'maxBody',
   'accessLog',
   'forwardedAllowIps',
+  'proxyProtocol',
+  'proxyAllowFrom',
   'user',
   'group',
 ] as const satisfies readonly (keyof WorkerSettings)[]
@@ -69,6 +72,7 @@ export function birth(
   const { settings } = b.config
   const hooks = workerHooks(b.config, mode)
   const { data, compileCache } = preloadedOf(b.config)
+  const credentials = credentialsOf(b.config)
   const init: WorkerInit = {
     mode,
     slot,
@@ -85,6 +89,7 @@ export function birth(
       isExplicit(b.config, key as SettingName),
     ),
     accessLogFormat: meantFormat(settings.accessLogFormat, isReadable(settings)),
+    ...(credentials && { tls: tlsInit(b.config) }),
     ...(hooks && { hooks }),
     ...(data && { preloaded: true }),
     ...cacheOf(b.config, mode, compileCache),
@@ -93,12 +98,20 @@ export function birth(
   return {
     init,
     ...(data && { preloaded: data }),
+    ...(credentials && { credentials }),
     cwd: settings.chdir || b.request.directory,
     appArgs: b.request.appArgs,
     nodeArgs: [`--max-http-header-size=${settings.maxHeaderSize}`, ...settings.nodeArgs],
     env: { ...portFromBind(b.config), ...threadPool(settings.threads), ...settings.env },
   }
 }
+
+const tlsInit = ({ settings }: Config): TlsInit => ({
+  http2: settings.http2,
+  certReqs: settings.certReqs,
+  ciphers: settings.ciphers,
+  minVersion: settings.tlsMinVersion,
+})
 
 /** The process title of a worker. */
 export const titleOf = (

@@ -8,6 +8,7 @@ import net from 'node:net'
 import { http } from '../builtin.ts'
 import type { FetchApp } from './fetch-handler.ts'
 import { acceptsFor } from './raw-connection.ts'
+import type { Tls } from './tls.ts'
 
 /** Completes "it must be ...". */
 export const ACCEPTED_APPS =
@@ -43,21 +44,28 @@ export function kindOf(app: unknown): AppKind | undefined {
   return hasMethods(app, 'callback', 'use') ? 'koa' : undefined
 }
 
-/** Undefined for what is no app in itself: a factory, a promise or anything unknown. */
-export async function toServing(app: unknown): Promise<Serving | undefined> {
+/**
+ * Undefined for what is no app in itself: a factory, a promise or anything unknown. Throws BAD_SETTING if it can't be served
+ * over TLS as `tls` says.
+ */
+export async function toServing(app: unknown, tls: Tls | undefined): Promise<Serving | undefined> {
+  const serve = async (handler: RequestListener): Promise<Serving> =>
+    serving(tls ? await tls.serve(handler) : http().createServer(handler))
   switch (kindOf(app)) {
-    case 'server':
-      return serving(app as net.Server)
+    case 'server': {
+      const server = app as net.Server
+      return serving(tls && !server.listening ? await tls.cover(server) : server)
+    }
     case 'handler':
-      return serving(http().createServer(app as RequestListener))
+      return serve(app as RequestListener)
     case 'koa':
-      return serving(http().createServer((app as { callback(): RequestListener }).callback()))
+      return serve((app as { callback(): RequestListener }).callback())
     case 'fetch': {
       const { fetchHandler } = await import('./fetch-handler.ts')
-      return serving(http().createServer(fetchHandler(app as FetchApp)))
+      return serve(fetchHandler(app as FetchApp))
     }
     case 'fastify':
-      return fastifyServing(app as Fastify)
+      return fastifyServing(app as Fastify, tls)
     case 'factory':
     case 'promise':
     case undefined:
@@ -96,8 +104,9 @@ export function describe(app: unknown): string {
 // --- internal ---
 
 /** Its own listen() runs the onListen hooks; ready() before it tells a plugin's error from the address's. */
-async function fastifyServing(app: Fastify): Promise<Serving> {
+async function fastifyServing(app: Fastify, tls: Tls | undefined): Promise<Serving> {
   await app.ready()
+  if (!app.server.listening) await tls?.cover(app.server)
   return { server: app.server, listen: (at) => app.listen(at), close: () => app.close() }
 }
 

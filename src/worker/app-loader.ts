@@ -23,6 +23,7 @@ import {
   toServing,
   type Serving,
 } from './app-kinds.ts'
+import type { Tls } from './tls.ts'
 
 export interface WatchOptions {
   /** Absolute path of the app: the main module of this process. */
@@ -31,6 +32,8 @@ export interface WatchOptions {
   readonly exportName?: string
   /** Where to serve an export. */
   readonly addresses: readonly ServeAddress[]
+  /** How an export is served over TLS, if so. */
+  readonly tls: Tls | undefined
   /** Length of the accept queue, in connections. */
   readonly backlog: number
   /** True from the moment the app has called listen(), even while a host name is still being looked up. */
@@ -131,8 +134,8 @@ class AppLoader implements AppWatch {
     const kind = kindOf(exported)
     const deferred = kind === 'factory' || kind === 'promise'
     const app = deferred ? await this.#make(exported, what, kind) : exported
-    const serving = await toServing(app)
-    const { exportName, hasListened } = this.#options
+    const { exportName, hasListened, tls } = this.#options
+    const serving = await toServing(app, tls)
     // A main() that was exported, called and listens by itself.
     if (hasListened() && (!serving || exportName === undefined)) return this.#settle()
     if (!serving) {

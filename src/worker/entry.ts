@@ -39,6 +39,7 @@ import { Servers } from './servers.ts'
 import { Shutdown } from './shutdown.ts'
 import { Standing } from './standing.ts'
 import { Statistics } from '../statistics.ts'
+import { Tls } from './tls.ts'
 import { Uncaught } from './uncaught.ts'
 import { startWatchdog } from './watchdog-host.ts'
 
@@ -51,15 +52,16 @@ function boot(init: WorkerInit): void {
   watchListen(channel)
   const standing = new Standing(init)
   const hooks = hookSlot(init, channel, standing, (error) => giveUp(channel, error))
-  if (init.mode === 'check') return check(init, channel)
+  const tls = tlsOf(init, channel)
+  if (init.mode === 'check') return check(init, channel, tls)
   if (init.preloaded && !readPreloaded()) process.exit(EXIT_APP_FAILED)
   if (typeof init.compileCache === 'object') useCompileCache(init.compileCache.directory)
-  serve(init, { channel, standing, hooks })
+  serve(init, { channel, standing, hooks, tls })
 }
 
 function serve(
   init: WorkerInit,
-  { channel, standing, hooks }: Pick<Parts, 'channel' | 'standing' | 'hooks'>,
+  { channel, standing, hooks, tls }: Pick<Parts, 'channel' | 'standing' | 'hooks' | 'tls'>,
 ): void {
   const servers = new Servers(init.settings, init.explicit)
   const { keepAlive, requestContext, abortFetch } = init.settings
@@ -77,30 +79,42 @@ function serve(
     else if (message.type === 'promote') promote(message, standing, readiness)
     else if (message.type === 'reopen') log?.reopen()
     else if (message.type === 'metrics') void metrics.tell()
+    else if (message.type === 'credentials') tls?.use(message)
     else handover.hear(message, handle)
   }
   drain.watchMaster()
   drain.catchSignals(init.settings)
   const uncaught = new Uncaught(channel, requests)
+  const own = { channel, standing, tls }
   const interrupts = new Interrupts(init.settings, channel)
-  const readiness = new Readiness(init, channel, standing, {
+  const readiness = new Readiness(init, own, {
     booted: () => watch(memory, init, interrupts, channel),
     ready() {
       handover.changed()
       if (init.settings.crash === 'drain') uncaught.watch()
       setImmediate(() => hooks.postWorkerInit?.())
     },
+    refused: (error) => giveUp(channel, error),
   })
   const metrics = new AppMetrics(channel)
-  const own = { channel, servers, requests, drain, handover, readiness, shutdown, ...memory }
-  requests.hook(requestHooks(init, { ...own, hooks, standing, log, metrics }))
+  const all = { ...own, servers, requests, drain, handover, readiness, shutdown, ...memory }
+  requests.hook(requestHooks(init, { ...all, hooks, log, metrics }))
   forgiveOwnAborts()
   if (requestContext && abortFetch) followRequests()
   if (init.sockets === 'owned') ownSockets(init, { channel, requests })
-  const app = load(init, channel)
+  const app = load(init, channel, tls)
   readiness.app = app
   drain.onCleanUp(() => metrics.tellLast())
   drain.onCleanUp(() => Promise.allSettled(app.onClose.map((close) => close())))
+}
+
+/** The loop must not end while it waits for the certificate. */
+function tlsOf({ tls, settings }: WorkerInit, channel: Channel): Tls | undefined {
+  if (!tls) return undefined
+  channel.keepAlive()
+  const made = new Tls(tls, settings, (text) => channel.tell({ type: 'notice', text }))
+  channel.onMessage = (message) => message.type === 'credentials' && made.use(message)
+  return made
 }
 
 function promote(
@@ -160,10 +174,12 @@ function ownSockets(
  * `supervisor check` and preload: load the application in this throw-away process, listen nowhere. What follows its listen()
  * in the same tick is part of it. The old caches are removed when nobody waits any more.
  */
-function check(init: WorkerInit, channel: Channel): void {
+function check(init: WorkerInit, channel: Channel, tls: Tls | undefined): void {
   const compileCache = init.compileCache && makeCompileCache(init.file, process.env)
   let whenLoaded: NodeJS.Immediate | undefined
-  pretendToListen(() => {
+  pretendToListen((server) => {
+    const fault = app.addressesServed === 0 && tls?.faultOf(server)
+    if (fault) return giveUp(channel, fault)
     whenLoaded ??= setImmediate(() => {
       if (compileCache) flushCompileCache()
       channel.tell({ type: 'loaded', ...(compileCache && { compileCache }) })
@@ -173,14 +189,15 @@ function check(init: WorkerInit, channel: Channel): void {
       })
     })
   })
-  load(init, channel)
+  const app = load(init, channel, tls)
 }
 
-function load(init: WorkerInit, channel: Channel): AppWatch {
+function load(init: WorkerInit, channel: Channel, tls: Tls | undefined): AppWatch {
   return watchApp({
     file: init.file,
     ...(init.exportName === undefined ? {} : { exportName: init.exportName }),
     addresses: init.addresses,
+    tls,
     backlog: init.settings.backlog,
     hasListened,
     onFailure: (error) => giveUp(channel, error),

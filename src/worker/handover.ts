@@ -57,7 +57,10 @@ interface Place {
 type Given = Detached & { readonly place: Place; readonly served: boolean }
 /** When it is closed if its client says nothing; undefined: when its server says so. */
 type Until = number | undefined
-type Told = Exclude<ToWorker, { type: 'socket' | 'drain' | 'promote' | 'reopen' | 'metrics' }>
+type Told = Exclude<
+  ToWorker,
+  { type: 'socket' | 'drain' | 'promote' | 'reopen' | 'metrics' | 'credentials' }
+>
 
 export class Handover {
   #state: State = 'serving'
@@ -91,7 +94,9 @@ export class Handover {
   listening(server: net.Server): void {
     const query = queryOf(server)
     const reader = readerOf(server)
-    if (!this.#settings.handover || !query || !isPlainHttp(reader)) return
+    const { handover, proxyProtocol } = this.#settings
+    // where the header of the PROXY protocol was read, there alone it is known who the client is
+    if (!handover || proxyProtocol !== 'off' || !query || !isPlainHttp(reader)) return
     const { address, port, addressType, fd, index } = query
     const key = [address, port, addressType, fd, index].join(' ')
     const door = (server as unknown as { _handle: Door })._handle

@@ -2,6 +2,7 @@
 
 import type net from 'node:net'
 import type { WorkerInit } from '../protocol.ts'
+import { ProxyProtocol } from './proxy-protocol.ts'
 import { Router, type Route } from '../routes.ts'
 import type { Scoreboard } from '../scoreboard.ts'
 import type { Statistics } from '../statistics.ts'
@@ -25,6 +26,7 @@ import { stampTimeout } from './sent-headers.ts'
 import type { Servers } from './servers.ts'
 import type { Shutdown } from './shutdown.ts'
 import type { Standing } from './standing.ts'
+import type { Tls } from './tls.ts'
 import { Tracker } from './tracker.ts'
 import { Turnstile } from './turnstile.ts'
 
@@ -42,20 +44,19 @@ export interface Parts {
   readonly standing: Standing
   readonly log: AccessLog | undefined
   readonly metrics: AppMetrics
+  readonly tls: Tls | undefined
 }
 
 export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
   const { settings } = init
   const { channel, servers, handover, readiness, hooks, log } = parts
-  const tracker = new Tracker(parts.board)
+  const tracker = trackerOf(parts, settings.timeoutCeiling)
   const deadlines = new Deadlines({ ...parts, tracker }, settings)
   const router = new Router(settings.routes)
   const limitsOf = limits(settings.timeout)
   const turnstile = new Turnstile((entry) => tracker.timed(entry))
   const pool = usesPool(init) ? new Pool(servers, channel, settings) : undefined
   const count = counter(settings, parts)
-  tracker.hookResponses((entry) => parts.requests.over(entry))
-  offerContext(tracker, parts, settings.timeoutCeiling)
   return {
     begin(req, res) {
       const route = router.isEmpty ? undefined : router.match(req.method ?? '', req.url ?? '')
@@ -79,6 +80,7 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
       tally(parts.statistics, entry)
       hooks.postRequest?.(entry)
     },
+    ...proxyHooks(settings, parts),
     connected(server, socket) {
       tracker.connected(server, socket)
       handover.connected(socket)
@@ -92,6 +94,26 @@ export function requestHooks(init: WorkerInit, parts: Parts): RequestHooks {
     upgraded: (socket) => tracker.upgraded(socket),
     failed: (error) => tellBindError(channel, error),
     listening: (server) => listens(parts, server),
+  }
+}
+
+function trackerOf(parts: Parts, ceiling: number): Tracker {
+  const tracker = new Tracker(parts.board)
+  tracker.hookResponses((entry) => parts.requests.over(entry))
+  offerContext(tracker, parts, ceiling)
+  return tracker
+}
+
+function proxyHooks(
+  settings: WorkerInit['settings'],
+  { channel, servers }: Parts,
+): Pick<RequestHooks, 'holds' | 'secured'> {
+  const { proxyProtocol: mode } = settings
+  if (mode === 'off') return {}
+  const proxies = new ProxyProtocol(mode, settings, channel, (socket) => servers.again(socket))
+  return {
+    holds: (server, socket, pass) => proxies.holds(server, socket, pass),
+    secured: (socket) => proxies.secured(socket),
   }
 }
 

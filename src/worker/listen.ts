@@ -80,9 +80,9 @@ export function adoptSockets(channel: Channel, backlog: number, isLeaving: () =>
 export const queryOf = (server: net.Server): ListenQuery | undefined => queries.get(server)
 
 /** Fakes a successful listen() without any socket, for `supervisor check`. */
-export function pretendToListen(onListen: () => void): void {
+export function pretendToListen(onListen: (server: net.Server) => void): void {
   const internals = cluster as ClusterInternals
-  internals._getServer = () => onListen()
+  internals._getServer = (server) => onListen(server)
 }
 
 /** While held: listen() has succeeded for the application, but the socket does not accept yet. */

@@ -3,12 +3,14 @@
 // Runs in every worker.
 
 import type net from 'node:net'
+import type { UserError } from '../errors.ts'
 import type { WorkerInit } from '../protocol.ts'
 import type { AppWatch } from './app-loader.ts'
 import type { Channel } from './channel.ts'
 import { holdSockets, releaseSockets } from './listen.ts'
 import { describeServer, isWhereAsked } from './listening.ts'
 import type { Standing } from './standing.ts'
+import type { Tls } from './tls.ts'
 
 /** So long after its first server may an application listen where `--bind` says, ms. */
 const BIND_PATIENCE_MS = 1_000
@@ -22,6 +24,8 @@ interface Milestones {
   readonly booted: () => void
   /** It joins the pool. */
   readonly ready: () => void
+  /** It must not: what it serves is not what was asked for. */
+  readonly refused: (error: UserError) => void
 }
 
 export class Readiness {
@@ -32,14 +36,21 @@ export class Readiness {
   #listening: net.Server[] = []
   #bind: 'unknown' | 'waiting' | 'heeded' = 'unknown'
   #told = ''
+  /** With TLS. */
+  readonly #tls: Tls | undefined
   readonly #init: WorkerInit
   readonly #channel: Channel
   readonly #standing: Standing
   readonly #on: Milestones
 
-  constructor(init: WorkerInit, channel: Channel, standing: Standing, on: Milestones) {
+  constructor(
+    init: WorkerInit,
+    { channel, standing, tls }: { channel: Channel; standing: Standing; tls: Tls | undefined },
+    on: Milestones,
+  ) {
     this.#on = on
     this.#init = init
+    this.#tls = tls
     this.#channel = channel
     this.#standing = standing
     const { waitReady, readyCheck } = init.settings
@@ -58,6 +69,8 @@ export class Readiness {
     this.#listening.push(server)
     if (this.isReady) this.#announce(server)
     const wanted = this.app?.addressesServed ?? 0
+    const fault = wanted === 0 && !this.isReady && this.#tls?.faultOf(server)
+    if (fault) return this.#on.refused(fault)
     if (this.#state === 'booting' && this.#listening.length >= wanted) {
       this.#state = 'listening'
       this.#advance()

@@ -35,6 +35,9 @@ export interface RequestHooks {
   /** Its response is over: finished, or the client left. */
   ended(entry: Entry): void
   connected(server: net.Server, socket: net.Socket): void
+  /** True: the server gets the connection later, by `pass`, or never. Undefined without `proxyProtocol`. */
+  holds?(server: net.Server, socket: net.Socket, pass: () => void): boolean
+  secured?(socket: TLSSocket): void
   disconnected(socket: net.Socket): void
   upgraded(socket: net.Socket): void
   listening(server: net.Server): void
@@ -99,6 +102,8 @@ export class Requests {
             ? requests.#pass(entry, this, event)
             : requests.#passAll(entry, this, arguments)
       } else requests.#other(this, event, a, b)
+      if (event === 'connection' && hooks.holds?.(this, a!, () => emit.call(this, event, a)))
+        return true
       return Reflect.apply(emit, this, arguments) as boolean
     } as never
   }
@@ -206,6 +211,7 @@ export class Requests {
         if ('setSecureContext' in server) this.#servers.handshakes(a as net.Socket)
         return this.#hooks.connected(server, a as net.Socket)
       case 'secureConnection':
+        this.#hooks.secured?.(a as TLSSocket)
         return this.#servers.secured(a as TLSSocket)
       case 'listening':
         this.#servers.listening.add(server)

@@ -77,7 +77,7 @@ test.each([
   expect(parsed).toMatchObject({ unknown: [], problems: [], uses: [use('workers', '-w', '2')] })
 })
 
-test.each(['--certfile'])("Gunicorn's %s does not exist yet and is refused", (flag) => {
+test.each(['--dirty-app'])("Gunicorn's %s does not exist yet and is refused", (flag) => {
   expect(parseWords([flag]).unknown).toEqual([flag])
 })
 

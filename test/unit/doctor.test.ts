@@ -23,6 +23,7 @@ const healthy: DoctorFacts = {
   somaxconn: 4096,
   stopper: undefined,
   unwritable: [],
+  certificate: undefined,
   oomKills: 0,
   live: undefined,
 }
@@ -45,6 +46,10 @@ const set = (some: Partial<DoctorFacts['settings']>): Partial<DoctorFacts> => ({
 const docker = { name: 'Docker', seconds: 10, fix: 'docker run --stop-timeout N' }
 
 const cases: [what: string, facts: Partial<DoctorFacts>, check: string, expected: string][] = [
+  ['a certificate that is over', { certificate: Date.parse('2026-11-22') }, 'certificate', 'wrong'],
+  ['one that soon is', { certificate: Date.parse('2026-12-01') }, 'certificate', 'advice'],
+  ['one that is good', { certificate: Date.parse('2027-02-01') }, 'certificate', 'fine'],
+  ['one that cannot be read', { certificate: Number.NaN }, 'certificate', 'wrong'],
   ['a Node that is not maintained', { node: 'v20.20.2' }, 'node', 'advice'],
   ['a Node that soon is not', { node: 'v22.1.0', today: new Date('2027-01-01') }, 'node', 'advice'],
   ['a Node that nobody knows yet', { node: 'v99.0.0' }, 'node', 'fine'],
