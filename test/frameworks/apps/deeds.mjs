@@ -12,7 +12,8 @@ export async function slow(ms = 1000) {
 export const never = () => new Promise(() => {})
 
 export function block() {
-  for (;;);
+  // an empty loop would be taken away by a bundler
+  for (;;) globalThis.blockedAt = Date.now()
 }
 
 export const deeds = { hello, slow, never, block }

@@ -1,5 +1,5 @@
 import { Controller, Get, Module } from '@nestjs/common'
-import { hello, never, slow } from '../../deeds.mjs'
+import { block, hello, never, slow } from '../../deeds.mjs'
 
 @Controller()
 class AppController {
@@ -20,7 +20,7 @@ class AppController {
 
   @Get('block')
   block() {
-    for (;;);
+    return block()
   }
 }
 
