@@ -11,8 +11,10 @@ export interface Framework {
   readonly name: string
   /** As package-lock.json knows it. */
   readonly package: string
-  /** What `supervisor start` is given, below this directory; `:export` may follow. */
-  readonly apps: Readonly<Partial<Record<Mode, string>>>
+  /** Where `supervisor start` is typed, below this directory. Default: apps/. */
+  readonly folder?: string
+  /** What `supervisor start` is given there; `:export` may follow. */
+  readonly apps: Readonly<Record<Mode, string>>
   /** Default: GET. */
   readonly ask?: (deed: Deed) => { readonly body: string; readonly headers: Record<string, string> }
   /** It takes port 0 for its own default, so it is given a free one. */
@@ -28,30 +30,31 @@ export const frameworks: readonly Framework[] = [
   {
     name: 'NestJS',
     package: '@nestjs/core',
-    apps: { listens: 'apps/nest/dist/main.js', exported: 'apps/nest/dist/exported.js' },
+    folder: 'apps/nest',
+    apps: { listens: 'dist/main.js', exported: 'dist/exported.js' },
   },
   {
     name: 'Next.js',
     package: 'next',
-    apps: {
-      listens: 'apps/next/.next/standalone/apps/next/server.js',
-      exported: 'apps/next/exported.mjs',
-    },
+    folder: 'apps/next',
+    apps: { listens: '.next/standalone/apps/next/server.js', exported: 'server.mjs' },
     needsPort: true,
   },
   {
     name: 'Nitro (Nuxt)',
     package: 'nitropack',
+    folder: 'apps/nitro',
     apps: {
-      listens: 'apps/nitro/.output/server/index.mjs',
-      exported: 'apps/nitro/.exported/server/index.mjs:listener',
+      listens: '.output/server/index.mjs',
+      exported: '.exported/server/index.mjs:listener',
     },
   },
   { name: 'tRPC', package: '@trpc/server', apps: both('trpc') },
   {
     name: 'Apollo Server',
     package: '@apollo/server',
-    apps: both('apollo'),
+    folder: 'apps/apollo',
+    apps: { listens: 'listens.js', exported: 'app.js' },
     ask: (deed) => ({
       body: JSON.stringify({ query: `{ ${deed} }` }),
       headers: { 'content-type': 'application/json' },
@@ -72,5 +75,5 @@ export function versionOf({ package: name }: Framework): string {
 }
 
 function both(name: string): Framework['apps'] {
-  return { listens: `apps/${name}-listens.mjs`, exported: `apps/${name}.mjs` }
+  return { listens: `${name}-listens.mjs`, exported: `${name}.mjs` }
 }

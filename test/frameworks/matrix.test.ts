@@ -40,6 +40,9 @@ const isReady = (msg: string, pid: number): boolean =>
 /** In this order, on one server. Where requests are counted, how many there were; that none was lost is checked here. */
 const behaviours: Readonly<Record<Behaviour, (subject: Subject) => Promise<number | void>>> = {
   async serves(subject) {
+    expect(subject.server.urls, 'it listens where --bind says').toEqual([
+      expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
+    ])
     const answer = await get(subject, 'hello')
     expect(answer).toMatchObject({ status: 200, text: expect.stringContaining('hello') })
   },
@@ -101,7 +104,8 @@ async function start(t: Teardown, framework: Framework, app: string): Promise<Se
   const bind = `127.0.0.1:${framework.needsPort ? await freePort() : 0}`
   const routes = { '/never': { timeout: 1 }, '/block': { timeout: 1 } }
   const config = { workers: WORKERS, routes }
-  return startServer(t, join(directory, app), { cwd: directory, bind, config })
+  const cwd = join(directory, framework.folder ?? 'apps')
+  return startServer(t, app, { cwd, bind, config })
 }
 
 for (const framework of frameworks)

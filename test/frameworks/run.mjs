@@ -1,7 +1,15 @@
 // npm run test:frameworks [-- [--write] [flags of vitest]]: installs what has changed, builds, tests, and prints the table.
 // With --write the table also becomes that of the README.
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -42,7 +50,7 @@ process.on('exit', () => rmSync(folder, { recursive: true }))
 const file = join(folder, 'results.json')
 
 function test() {
-  const config = ['--config', join(here, 'vitest.config.ts')]
+  const config = ['--config', join(here, 'vitest.config.mts')]
   const args = [join(checkout, 'node_modules/vitest/vitest.mjs'), 'run', ...config]
   run(process.execPath, [...args, ...flags.filter((flag) => flag !== '--write')], {
     cwd: checkout,
@@ -55,13 +63,15 @@ part('build', buildAll)
 part('test', test)
 console.log(`\n${parts.join(', ')}`)
 
-const { BEGIN, END, tableOf } = await tsImport('./table.ts', import.meta.url)
-const results = JSON.parse(readFileSync(file, 'utf8'))
-const isWhole = !flags.includes('-t')
-if (isWhole) console.log(`\n${tableOf(results)}`)
-if (isWhole && flags.includes('--write')) {
-  const path = join(checkout, 'README.md')
-  const text = readFileSync(path, 'utf8')
-  const [before, after] = [text.indexOf(BEGIN) + BEGIN.length, text.indexOf(END)]
-  writeFileSync(path, `${text.slice(0, before)}\n\n${tableOf(results)}\n\n${text.slice(after)}`)
+// A flag that picks some of the tests has a value.
+if (flags.every((flag) => flag.startsWith('--'))) {
+  const { BEGIN, END, tableOf } = await tsImport('./table.ts', import.meta.url)
+  const table = tableOf(JSON.parse(readFileSync(file, 'utf8')))
+  console.log(`\n${table}`)
+  if (flags.includes('--write')) {
+    const path = join(checkout, 'README.md')
+    const text = readFileSync(path, 'utf8')
+    const [before, after] = [text.indexOf(BEGIN) + BEGIN.length, text.indexOf(END)]
+    writeFileSync(path, `${text.slice(0, before)}\n\n${table}\n\n${text.slice(after)}`)
+  }
 }

@@ -24,7 +24,7 @@ export type Behaviour = keyof typeof BEHAVIOURS
 
 /** Markdown. Throws if one of them has not passed. */
 export function tableOf(results: readonly Result[]): string {
-  const head = ['framework', 'version', 'started as', ...Object.values(BEHAVIOURS)]
+  const head = ['framework', 'version', ...Object.values(BEHAVIOURS)]
   const rows = frameworks.map((framework) => rowOf(framework, results))
   const widths = head.map((cell, at) => Math.max(...[head, ...rows].map((row) => row[at]!.length)))
   const line = (row: readonly string[]): string =>
@@ -45,5 +45,5 @@ function rowOf(framework: Framework, results: readonly Result[]): string[] {
     const total = counted.reduce((sum, count) => sum + count, 0)
     return counted.length > 0 ? `0 of ${total.toLocaleString('en')}` : 'yes'
   })
-  return [framework.name, versionOf(framework), modes.join(', '), ...cells]
+  return [framework.name, versionOf(framework), ...cells]
 }

@@ -1,9 +1,11 @@
+// app.js
+import { ApolloServer } from '@apollo/server'
 import { expressMiddleware } from '@as-integrations/express5'
 import express from 'express'
-import { apollo } from './apollo-schema.mjs'
+import { resolvers, typeDefs } from './schema.js'
 
 export default async () => {
-  const server = apollo()
+  const server = new ApolloServer({ typeDefs, resolvers })
   await server.start()
   return express().use(express.json(), expressMiddleware(server))
 }
