@@ -97,7 +97,11 @@ export function birth(
     cwd: settings.chdir || b.request.directory,
     appArgs: b.request.appArgs,
     nodeArgs: [`--max-http-header-size=${settings.maxHeaderSize}`, ...settings.nodeArgs],
-    env: { ...portFromBind(b.config, b.request.file), ...threadPool(settings.threads), ...settings.env },
+    env: {
+      ...portFromBind(b.config, b.request.file),
+      ...threadPool(settings.threads),
+      ...settings.env,
+    },
   }
 }
 

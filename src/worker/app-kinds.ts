@@ -14,7 +14,8 @@ export const ACCEPTED_APPS =
   'a (req, res) function, an Express, Koa, Fastify, Hono or NestJS app, an object with fetch(), an http, https or http2 ' +
   'server, or a function without parameters that returns one of these'
 
-export type AppKind = 'server' | 'fetch' | 'nest' | 'fastify' | 'koa' | 'handler' | 'factory' | 'promise'
+export type AppKind =
+  'server' | 'fetch' | 'nest' | 'fastify' | 'koa' | 'handler' | 'factory' | 'promise'
 
 /** An app behind a server. */
 export interface Serving {

@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { request, type Answer, type RequestOptions } from '../helpers/client.ts'
+import { request, type Answer } from '../helpers/client.ts'
 import { startLoad } from '../helpers/load.ts'
 import { startServer, type Server } from '../helpers/server.ts'
 import type { Teardown } from '../helpers/temp.ts'
@@ -21,11 +21,8 @@ interface Subject {
   readonly server: Server
 }
 
-const options = ({ ask }: Framework, deed: Deed): RequestOptions =>
-  ask ? { method: 'POST', ...ask(deed) } : {}
-
 const get = ({ framework, server }: Subject, deed: Deed): Promise<Answer> =>
-  request(server.url, `/${deed}`, options(framework, deed))
+  request(server.url, `/${deed}`, framework.ask ? { method: 'POST', ...framework.ask(deed) } : {})
 
 async function allReady({ server }: Subject): Promise<void> {
   const ready = (): number =>
@@ -67,7 +64,7 @@ const behaviours: Readonly<Record<Behaviour, (subject: Subject) => Promise<numbe
     const load = startLoad(t, server.url, {
       ...clients,
       path: '/hello',
-      ...options(framework, 'hello'),
+      ...framework.ask?.('hello'),
     })
     await load.everyoneServed()
     const old = server.pids()

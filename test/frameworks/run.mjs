@@ -50,7 +50,7 @@ process.on('exit', () => rmSync(folder, { recursive: true }))
 const file = join(folder, 'results.json')
 
 function test() {
-  const config = ['--config', join(here, 'vitest.config.mts')]
+  const config = ['--config', join(here, 'vitest.config.ts')]
   const args = [join(checkout, 'node_modules/vitest/vitest.mjs'), 'run', ...config]
   run(process.execPath, [...args, ...flags.filter((flag) => flag !== '--write')], {
     cwd: checkout,

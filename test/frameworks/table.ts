@@ -26,7 +26,7 @@ export type Behaviour = keyof typeof BEHAVIOURS
 export function tableOf(results: readonly Result[]): string {
   const head = ['framework', 'version', ...Object.values(BEHAVIOURS)]
   const rows = frameworks.map((framework) => rowOf(framework, results))
-  const widths = head.map((cell, at) => Math.max(...[head, ...rows].map((row) => row[at]!.length)))
+  const widths = head.map((_, at) => Math.max(...[head, ...rows].map((row) => row[at]!.length)))
   const line = (row: readonly string[]): string =>
     `| ${row.map((cell, at) => cell.padEnd(widths[at]!)).join(' | ')} |`
   const rule = line(widths.map((width) => '-'.repeat(width)))
