@@ -38,8 +38,9 @@ function install() {
   const lock = join(here, 'package-lock.json')
   const installed = join(here, 'node_modules/.package-lock.json')
   if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtimeMs) {
-    const npm = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
-    run('npm', npm, { cwd: here })
+    // Not `npm ci`, which refuses a lock file without the binaries for other systems than the one it was made on.
+    const quiet = ['--no-audit', '--no-fund', '--loglevel=error']
+    run('npm', ['install', '--no-save', '--ignore-scripts', ...quiet], { cwd: here })
   }
   const ours = join(here, 'node_modules/nodicorn')
   if (!existsSync(ours)) symlinkSync(checkout, ours)
