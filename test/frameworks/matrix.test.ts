@@ -106,9 +106,9 @@ async function start(t: Teardown, framework: Framework, app: string): Promise<Se
 }
 
 for (const framework of frameworks)
-  describe(framework.name, () => {
+  describe.concurrent(framework.name, () => {
     for (const [mode, app] of Object.entries(framework.apps))
-      test.concurrent(`${mode}: serves, times out, reloads and stops`, async (t) => {
+      test(`${mode}: serves, times out, reloads and stops`, async (t) => {
         const subject = { t, framework, server: await start(t, framework, app) }
         for (const [behaviour, check] of Object.entries(behaviours)) {
           const of = await check(subject).catch((error: unknown) => {

@@ -1,4 +1,4 @@
-// How `npm run test:frameworks` runs: two servers at a time, which is what a small machine can bear.
+// How `npm run test:frameworks` runs: three servers at a time, which is what a small machine can bear.
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
@@ -6,7 +6,7 @@ export default defineConfig({
     include: ['test/frameworks/*.test.ts'],
     pool: 'forks',
     maxWorkers: 2,
-    maxConcurrency: 2,
+    maxConcurrency: 3,
     testTimeout: 120_000,
   },
 })
