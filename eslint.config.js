@@ -1,7 +1,7 @@
 import tseslint from 'typescript-eslint'
 
 export default tseslint.config(
-  { ignores: ['dist/', 'test/fixtures/'] },
+  { ignores: ['dist/', 'test/fixtures/', 'test/frameworks/apps/'] },
   {
     files: ['src/**/*.ts', 'test/**/*.ts', 'bench/**/*.ts'],
     ignores: ['test/fixtures/**'],

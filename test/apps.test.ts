@@ -264,6 +264,18 @@ describe('a worker', () => {
     }
   })
 
+  test('is told by HOSTNAME where to listen if it is the standalone server of Next.js', async (t) => {
+    const app = `
+      const { createServer } = require('node:http')
+      const { HOSTNAME, PORT } = process.env
+      createServer((req, res) => res.end(HOSTNAME)).listen(PORT, HOSTNAME === 'box' ? '::1' : HOSTNAME)`
+    const cwd = tempDir(t, { 'next/.next/BUILD_ID': 'a1', 'next/server.js': app, 'server.js': app })
+    const options = { cwd, env: { HOSTNAME: 'box' } }
+    expect((await startServer(t, 'next/server.js', options)).url).toMatch('http://127.0.0.1:')
+    const other = await startServer(t, 'server.js', options)
+    expect((await other.get('/')).text, 'for others it is the name of the machine').toBe('box')
+  })
+
   test('is started with the main of package.json if no file is given', async (t) => {
     const cwd = tempDir(t, {
       'package.json': '{ "main": "./server.js" }',

@@ -19,10 +19,14 @@ import {
   type Block,
   type Page,
 } from './helpers/pages.ts'
+import { frameworks, versionOf } from './frameworks/frameworks.ts'
+import { BEGIN, END } from './frameworks/table.ts'
 import { newProject, Walkthrough } from './helpers/walkthrough.ts'
 
 const pages = allPages()
 const blocks = pages.flatMap((page) => page.blocks)
+/** Why a block is neither run nor type-checked here: what it imports is installed for that suite alone. */
+const ELSEWHERE = 'npm run test:frameworks runs it'
 const isRun = ({ notRun }: Block): boolean => notRun === undefined
 const page = (path: string): Page => pages.find((one) => one.path === path) ?? readPage(path)
 
@@ -66,17 +70,30 @@ describe('blocks', () => {
       'it changes or judges the whole checkout',
     ]
     for (const { place, language, notRun } of blocks.filter((block) => !isRun(block)))
-      expect({ place, language, known: reasons.includes(notRun!) }).toEqual({
-        place,
-        language: 'console',
-        known: true,
-      })
+      expect({ place, language, known: reasons.includes(notRun!) || notRun === ELSEWHERE }).toEqual(
+        {
+          place,
+          language: notRun === ELSEWHERE ? 'js' : 'console',
+          known: true,
+        },
+      )
   })
 
   test('of JavaScript and TypeScript are type-checked against the package', () => {
-    const code = blocks.filter(({ language }) => language === 'js' || language === 'ts')
+    const code = blocks
+      .filter(({ notRun }) => notRun !== ELSEWHERE)
+      .filter(({ language }) => language === 'js' || language === 'ts')
     expect(code.length).toBeGreaterThan(5)
     expect(typeErrors(code)).toEqual([])
+  })
+
+  test('of frameworks.md are files of the suite that runs them', () => {
+    const apps = join(checkout, 'test/frameworks/apps')
+    const files = ['next/server.mjs', 'apollo/app.js'].map((file) =>
+      readFileSync(join(apps, file), 'utf8'),
+    )
+    const code = page('docs/frameworks.md').blocks.filter(({ notRun }) => notRun === ELSEWHERE)
+    expect(code.map(({ lines }) => `${lines.join('\n')}\n`)).toEqual(files)
   })
 
   test("of Gunicorn's command lines change the program and the app alone", () => {
@@ -169,6 +186,17 @@ describe('tables are those of the code', () => {
       for (const { file, name } of named)
         expect([file, name, titlesIn(file).includes(name)]).toEqual([file, name, true])
     }
+  })
+
+  test('the README has the frameworks of their suite, with its versions, and frameworks.md their commands', () => {
+    const { text } = page('README.md')
+    const table = text.slice(text.indexOf(BEGIN), text.indexOf(END))
+    const shown = tableRows({ ...page('README.md'), text: table }).slice(1)
+    expect(shown.map(([name, version]) => [name, version])).toEqual(
+      frameworks.map((framework) => [framework.name, versionOf(framework)]),
+    )
+    const commands = tableRows(page('docs/frameworks.md')).slice(1)
+    expect(commands.map(([name]) => name)).toEqual(frameworks.map(({ name }) => name))
   })
 
   test('timeouts.md has the defaults', () => {

@@ -1,8 +1,9 @@
-// What a worker is told at its birth, from the settings: pure data. Runs in the master.
+// What a worker is told at its birth, from the settings: data. Runs in the master.
 
-import { basename, dirname, extname } from 'node:path'
+import { basename, dirname, extname, join } from 'node:path'
 import { meantFormat } from '../access-format.ts'
 import { parseAddress, tryAddress } from '../address.ts'
+import { fs } from '../builtin.ts'
 import type { Config, StartRequest } from '../config.ts'
 import { isReadable } from '../log.ts'
 import { hookPlaces, type HookName } from '../hooks.ts'
@@ -102,7 +103,11 @@ export function birth(
     cwd: settings.chdir || b.request.directory,
     appArgs: b.request.appArgs,
     nodeArgs: [`--max-http-header-size=${settings.maxHeaderSize}`, ...settings.nodeArgs],
-    env: { ...portFromBind(b.config), ...threadPool(settings.threads), ...settings.env },
+    env: {
+      ...portFromBind(b.config, b.request.file),
+      ...threadPool(settings.threads),
+      ...settings.env,
+    },
   }
 }
 
@@ -149,11 +154,16 @@ const threadPool = (threads: number): Record<string, string> =>
   threads > 0 ? { UV_THREADPOOL_SIZE: String(threads) } : {}
 
 /** An application that listens by itself reads PORT, and perhaps HOST: so `--bind 0.0.0.0:8080` means what it says for it too. */
-function portFromBind(config: Config): Record<string, string> {
+function portFromBind(config: Config, file: string): Record<string, string> {
   const [only, ...others] = config.settings.bind.map((text) => tryAddress(text))
   if (!isExplicit(config, 'bind') || others.length > 0 || only?.type !== 'tcp') return {}
-  return { PORT: String(only.port), HOST: only.host }
+  const hostname = isNextServer(file) ? { HOSTNAME: only.host } : {}
+  return { PORT: String(only.port), HOST: only.host, ...hostname }
 }
+
+/** The standalone server of Next.js reads HOSTNAME, which to all others is the machine's name. */
+const isNextServer = (file: string): boolean =>
+  basename(file) === 'server.js' && fs.existsSync(join(dirname(file), '.next', 'BUILD_ID'))
 
 const GENERIC = new Set([
   'app',

@@ -12,10 +12,11 @@ import type { Tls } from './tls.ts'
 
 /** Completes "it must be ...". */
 export const ACCEPTED_APPS =
-  'a (req, res) function, an Express, Koa, Fastify or Hono app, an object with fetch(), an http, https or http2 ' +
+  'a (req, res) function, an Express, Koa, Fastify, Hono or NestJS app, an object with fetch(), an http, https or http2 ' +
   'server, or a function without parameters that returns one of these'
 
-export type AppKind = 'server' | 'fetch' | 'fastify' | 'koa' | 'handler' | 'factory' | 'promise'
+export type AppKind =
+  'server' | 'fetch' | 'nest' | 'fastify' | 'koa' | 'handler' | 'factory' | 'promise'
 
 /** An app behind a server. */
 export interface Serving {
@@ -33,12 +34,22 @@ interface Fastify {
   close(): Promise<unknown>
 }
 
+interface Nest {
+  init(): Promise<unknown>
+  getHttpServer(): net.Server
+  /** Its type speaks of a port only; it passes on whatever http.Server and Fastify take. */
+  listen(at: net.ListenOptions): Promise<unknown>
+  close(): Promise<unknown>
+}
+
 /** Which form the value has; undefined if it is none that we can serve. */
 export function kindOf(app: unknown): AppKind | undefined {
   if (app instanceof net.Server) return 'server'
   if (typeof app === 'function') return kindOfFunction(app)
   // A router made of a Proxy has every property, and Fastify's app is a thenable: `then` proves little.
   if (hasMethods(app, 'fetch')) return 'fetch'
+  // Before Fastify: an app of Nest answers to the names of its platform too.
+  if (hasMethods(app, 'init', 'getHttpServer', 'listen', 'close')) return 'nest'
   if (hasMethods(app, 'inject', 'ready', 'listen', 'close')) return 'fastify'
   if (hasMethods(app, 'then')) return 'promise'
   return hasMethods(app, 'callback', 'use') ? 'koa' : undefined
@@ -66,6 +77,8 @@ export async function toServing(app: unknown, tls: Tls | undefined): Promise<Ser
     }
     case 'fastify':
       return fastifyServing(app as Fastify, tls)
+    case 'nest':
+      return nestServing(app as Nest, tls)
     case 'factory':
     case 'promise':
     case undefined:
@@ -108,6 +121,13 @@ async function fastifyServing(app: Fastify, tls: Tls | undefined): Promise<Servi
   await app.ready()
   if (!app.server.listening) await tls?.cover(app.server)
   return { server: app.server, listen: (at) => app.listen(at), close: () => app.close() }
+}
+
+async function nestServing(app: Nest, tls: Tls | undefined): Promise<Serving> {
+  await app.init()
+  const server = app.getHttpServer()
+  if (!server.listening) await tls?.cover(server)
+  return { server, listen: (at) => app.listen(at), close: () => app.close() }
 }
 
 const serving = (server: net.Server): Serving => ({ server, listen: (at) => listening(server, at) })

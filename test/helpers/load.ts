@@ -26,6 +26,7 @@ export interface LoadOptions {
   readonly path?: string
   /** Sent with POST if there is one. */
   readonly body?: string
+  readonly headers?: Readonly<Record<string, string>>
   /** A request without an end after so long is hung; ms. */
   readonly hungAfter?: number
   /** Between two requests of a client, ms: what leaves the CPU to the server. */
@@ -80,7 +81,7 @@ export class Load {
   }
 
   async #once(client: Client): Promise<void> {
-    const { path = '/', body, hungAfter = 15_000 } = this.#options
+    const { path = '/', body, headers = {}, hungAfter = 15_000 } = this.#options
     const startedAt = performance.now()
     const late = new AbortController()
     const timer = setTimeout(() => late.abort(), hungAfter)
@@ -95,6 +96,7 @@ export class Load {
       const sent = body === undefined ? {} : { body }
       const answer = await request(this.#url, path, {
         method,
+        headers,
         signal: late.signal,
         ...agent,
         ...sent,

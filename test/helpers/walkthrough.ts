@@ -264,7 +264,7 @@ function hasCurl(path: string): boolean {
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const port = FIRST_PORT + Math.floor(Math.random() * (LAST_PORT - FIRST_PORT))
   const isFree = await new Promise<boolean>((resolve) => {
     const probe = createServer()

@@ -1,0 +1,4 @@
+import app from './express.mjs'
+import { at } from './deeds.mjs'
+
+app.listen(at.port, at.host)

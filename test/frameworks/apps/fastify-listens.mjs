@@ -1,0 +1,4 @@
+import app from './fastify.mjs'
+import { at } from './deeds.mjs'
+
+await app.listen(at)

@@ -1,0 +1,4 @@
+import app from './koa.mjs'
+import { at } from './deeds.mjs'
+
+app.listen(at)

@@ -1,0 +1,4 @@
+import { block } from '../../../deeds.mjs'
+
+export const dynamic = 'force-dynamic'
+export const GET = async () => new Response(await block())

@@ -1,0 +1,4 @@
+import { slow } from '../../../deeds.mjs'
+
+export const dynamic = 'force-dynamic'
+export const GET = async () => new Response(await slow())

@@ -1,0 +1,3 @@
+import { block } from '../../deeds.mjs'
+
+export default defineEventHandler(() => block())

@@ -1,0 +1,3 @@
+import { hello } from '../../deeds.mjs'
+
+export default defineEventHandler(() => hello())

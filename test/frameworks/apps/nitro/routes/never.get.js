@@ -1,0 +1,3 @@
+import { never } from '../../deeds.mjs'
+
+export default defineEventHandler(() => never())

@@ -1,0 +1,3 @@
+import { slow } from '../../deeds.mjs'
+
+export default defineEventHandler(() => slow())
