@@ -49,6 +49,11 @@ export const gunicornFlags: Readonly<Record<string, GunicornFlag>> = {
   'logger-class': { value: true, why: logger },
   'capture-output': { why: "the app's own output always passes through" },
   'enable-stdio-inheritance': { short: 'R', why: "the app's own output always passes through" },
+  'enable-backlog-metric': { why: 'connections that wait are always among the metrics' },
+  'control-socket-mode': {
+    value: true,
+    why: 'the control socket is for its owner and root alone',
+  },
   initgroups: { why: 'workers run with --user and --group only' },
   'suppress-ragged-eofs': { why: "Node's own TLS decides" },
   'do-handshake-on-connect': { why: "Node's own TLS decides" },
