@@ -93,8 +93,9 @@ describe('invoice import', { concurrent: true }, () => {
     for (const { status, text } of answers)
       expect([status, JSON.parse(text)]).toMatchObject([200, { imported: { total: 1190 } }])
     expect(most, 'more than workers times threads').toBeGreaterThan(4)
-    const isImport = ({ url }: { url?: unknown }): boolean => url === '/invoices/import/batch/'
-    await until('the access log has them', () => server.lines.filter(isImport).length >= 20)
+    const imports = (): number =>
+      server.lines.filter((line) => line.url === '/invoices/import/batch/').length
+    await until('the access log has them', () => imports() >= 20)
   })
 
   test("a call with a timeout of its own is answered 504, with the call's name", async (t) => {
