@@ -73,6 +73,22 @@ export const gunicornFlags: Readonly<Record<string, GunicornFlag>> = {
   'asgi-disconnect-grace-period': { value: true, why: asgi },
 }
 
+/** Keys of Gunicorn's settings file that differ from their flags by more than dashes. */
+export const gunicornKeys: ReadonlyMap<string, string> = new Map([
+  ['raw_env', 'env'],
+  ['errorlog', 'error-logfile'],
+  ['logconfig', 'log-config'],
+  ['logconfig_dict', 'log-config'],
+  ['logconfig_json', 'log-config-json'],
+  ['syslog', 'log-syslog'],
+  ['syslog_addr', 'log-syslog-to'],
+  ['syslog_prefix', 'log-syslog-prefix'],
+  ['syslog_facility', 'log-syslog-facility'],
+  ['raw_paste_global_conf', 'paste-global'],
+  ['uwsgi_allow_ips', 'uwsgi-allow-from'],
+  ['proxy_allow_ips', 'proxy-allow-from'],
+])
+
 /** `--worker-class sync has no meaning in Node: every worker serves many requests at once on its event loop` */
 export const meaningless = (written: string, name: string, value?: string): string =>
   `${written}${value === undefined ? '' : ` ${value}`} has no meaning in Node: ${gunicornFlags[name]?.why}`

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { parseWords } from '../../src/argv.ts'
 import { gunicornFlags } from '../../src/gunicorn-flags.ts'
 import { isHookName } from '../../src/hooks.ts'
+import { unknownKey } from '../../src/nearest.ts'
 import { isSettingName, settingRow } from '../../src/settings.ts'
 
 interface Fate {
@@ -31,6 +32,16 @@ test('each has its fate: a setting, a hook, a reason, or what to do instead', ()
   expect(count('same') + count('renamed') + count('differs')).toBeGreaterThanOrEqual(34)
   expect(count('hook')).toBe(14)
 })
+
+test.each(fates.filter(({ fate }) => fate !== 'instead'))(
+  'as a key of a settings file $name leads to what it is here',
+  ({ name, fate, ours }) => {
+    if (name === ours) return // it is a key
+    const { message } = unknownKey(name, 'gunicorn.json')
+    if (fate === 'ignored') expect(message).toMatch(/ has no meaning in Node: .*; remove it$/)
+    else expect(message).toMatch(new RegExp(`; did you mean ${ours}\\?$`))
+  },
+)
 
 describe('its flags', () => {
   const written = fates.flatMap(({ flags = [], ...row }) => flags.map((flag) => ({ flag, ...row })))
