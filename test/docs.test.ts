@@ -35,9 +35,7 @@ const gunicornNames = Object.keys(gunicornSettings)
 
 describe('a walk through the page does what it shows', () => {
   const shows = ({ blocks }: Page): boolean => blocks.some((b) => b.language === 'console')
-  const walks = allPages()
-    .filter(shows)
-    .map(({ path }) => path)
+  const walks = pages.filter(shows).map(({ path }) => path)
 
   test('the README and the pages for users show commands', () => {
     expect(walks).toEqual(
@@ -48,8 +46,12 @@ describe('a walk through the page does what it shows', () => {
   test.each(walks)(
     '%s',
     async (path) => {
-      const walk = await Walkthrough.begin({ onTestFinished })
-      for (const block of page(path).blocks.filter(isRun)) {
+      // The command lines of examples are run by test/stories.test.ts.
+      const example = path.startsWith('examples/')
+      const walk = await Walkthrough.begin({ onTestFinished }, example ? dirname(path) : undefined)
+      const isFollowed = (one: Block): boolean =>
+        isRun(one) && (!example || one.language !== 'diff')
+      for (const block of page(path).blocks.filter(isFollowed)) {
         await walk.follow(block).catch((error: unknown) => {
           throw new Error(`${block.place}: ${(error as Error).message}`, { cause: error })
         })
