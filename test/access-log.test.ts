@@ -107,6 +107,7 @@ describe('lines', () => {
   test('do not keep an app from booting whose packages are links, as in a workspace', async (t) => {
     const dir = tempDir(t, {
       'app/app.mjs': "import hello from 'linked'\nexport default (req, res) => res.end(hello)\n",
+      'app/supervisor.config.mjs': 'export default { preload: () => 1 }', // comes by a pipe as well
       'packages/linked/index.mjs': "import hello from 'beside'\nexport default hello\n",
       'packages/linked/package.json': '{ "name": "linked", "exports": "./index.mjs" }',
       'packages/node_modules/beside/index.mjs': "export default 'hello from beside it'\n",

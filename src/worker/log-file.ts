@@ -269,7 +269,7 @@ function openNow(path: string | undefined): Output {
 }
 
 function outputOf(fd: number): Output {
-  // In numbers, Node 20 would keep the pipe's type and give up on links to packages (realpathSync looks at what stat said last).
+  // In numbers, Node 20 would remember the pipe, and realpathSync give up on links, such as packages of a workspace.
   const found = fs.fstatSync(fd, { bigint: true })
   return {
     fd,
