@@ -14,6 +14,7 @@ import { runCommand } from './helpers/command.ts'
 import { startLoad } from './helpers/load.ts'
 import { checkout, readPage } from './helpers/pages.ts'
 import { nginxVersion } from './helpers/nginx.ts'
+import { isAlive } from './helpers/process.ts'
 import { startServer, type Server } from './helpers/server.ts'
 import { tempDir, type Teardown } from './helpers/temp.ts'
 import { until } from './helpers/until.ts'
@@ -239,6 +240,7 @@ describe('invoice extractor', { concurrent: true }, () => {
     const killed = server.pids()
     expect(killed.filter((pid) => before.includes(pid))).toEqual([])
     for (const pid of killed) process.kill(pid, 'SIGKILL')
+    await until('they are dead', () => !killed.some(isAlive))
     await mustBeThere()
     await server.log(/^Worker ready/, { from })
     for (let n = 0; n < 4; n++) await mustBeThere()
