@@ -1,20 +1,21 @@
-// Writes docs/settings.md, docs/errors.md, the table of docs/metrics.md and the JSON Schema of settings files from the tables in src/. Run by
-// `npm run docs` after a build; a test holds the committed files to what render() makes.
+// Writes docs/settings.md, docs/errors.md, the tables of docs/metrics.md and docs/from-gunicorn.md and the JSON Schema of settings files
+// from the tables in src/. Run by `npm run docs` after a build; a test holds the committed files to what render() makes.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { toJsonSchema } from '@valibot/to-json-schema'
 import { errorCodes } from '../dist/errors.js'
 import { gunicornFlags } from '../dist/gunicorn-flags.js'
+import { isHookName } from '../dist/hooks.js'
 import { metricNames, metricRow } from '../dist/metric-table.js'
 import { flagsOf, groups, settingNames, settingRow, variablesOf } from '../dist/settings.js'
+import { gunicornSettings } from './gunicorn-settings.mjs'
 
 /** The text of every generated file, by its path in the repository. */
 export const render = () => ({
   'docs/settings.md': settingsPage(),
   'docs/errors.md': errorsPage(),
-  'docs/metrics.md': withTable(
-    readFileSync(new URL('../docs/metrics.md', import.meta.url), 'utf8'),
-  ),
+  'docs/metrics.md': withTable(handwritten('docs/metrics.md')),
+  'docs/from-gunicorn.md': withTables(handwritten('docs/from-gunicorn.md')),
   'docs/supervisor.config.schema.json': `${JSON.stringify(schema(), null, 2)}\n`,
 })
 
@@ -146,10 +147,19 @@ ${Object.entries(errorCodes)
   .join('\n')}
 `
 
+const handwritten = (path) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
+
 /** The rest of the page is written by hand. Padded as prettier wants it. */
 const withTable = (page) =>
   page.replace(/(?<=<!-- The table is generated[^\n]*\n\n)(\|[^\n]*\n)*/, () =>
     padded(metricRows()),
+  )
+
+/** To the end of the page. */
+const withTables = (page) =>
+  page.replace(
+    /(<!-- The tables are generated[^\n]*\n)[^]*$/,
+    (_, comment) => `${comment}\n${gunicornTables()}`,
   )
 
 const metricRows = () => [
@@ -159,6 +169,71 @@ const metricRows = () => [
     return [code(name), type, labels.map(code).join(', '), help]
   }),
 ]
+
+/** What has become of each of Gunicorn's settings, by fate. */
+export const gunicornFates = () =>
+  Object.entries(gunicornSettings).map(([name, row]) => ({ name, ...row, ...fateOf(name, row) }))
+
+function fateOf(name, { flags = [], differs, instead }) {
+  const camel = name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase())
+  if (isHookName(camel)) return { fate: 'hook', ours: camel, says: differs ?? '' }
+  const ours = settingNames.find((one) => flagsOf(one).some((flag) => meansOf(flags, flag)))
+  if (ours) {
+    const same = ours === camel && !differs
+    return { fate: same ? 'same' : differs ? 'differs' : 'renamed', ours, says: differs ?? '' }
+  }
+  const ignored = flags.find((flag) => Object.hasOwn(gunicornFlags, flag.slice(2)))
+  if (ignored) return { fate: 'ignored', says: gunicornFlags[ignored.slice(2)].why }
+  return { fate: 'instead', says: instead }
+}
+
+/** `--no-control-socket` is of the same setting as `--control-socket`. */
+const meansOf = (flags, ours) =>
+  ours.startsWith('--') &&
+  flags.some((flag) => flag === ours || flag === ours.replace('--', '--no-'))
+
+const FATES = {
+  same: 'The same',
+  renamed: 'The same, under another name',
+  differs: 'With a difference',
+  hook: 'Hooks',
+  ignored: 'Accepted, without a meaning in Node',
+  instead: 'Not there, or done otherwise',
+}
+
+const gunicornTables = () =>
+  Object.entries(FATES)
+    .map(([fate, title]) => {
+      const rows = gunicornFates().filter((row) => row.fate === fate)
+      return `### ${title}\n\n${padded(fateRows(fate, rows))}`
+    })
+    .join('\n')
+
+function fateRows(fate, rows) {
+  const theirs = ({ name, flags = [] }) => [code(name), flags.map(code).join(', ')]
+  const page = (name) =>
+    fate === 'hook' ? 'hooks.md#which-where-and-with-what' : `settings.md#${name.toLowerCase()}`
+  const ours = ({ ours }) => `[${code(ours)}](${page(ours)})`
+  switch (fate) {
+    case 'same':
+    case 'renamed':
+      return [['Gunicorn', 'flag', 'here'], ...rows.map((row) => [...theirs(row), ours(row)])]
+    case 'differs':
+      return [
+        ['Gunicorn', 'flag', 'here', 'the difference'],
+        ...rows.map((row) => [...theirs(row), ours(row), row.says]),
+      ]
+    case 'hook':
+      return [
+        ['Gunicorn', 'here', 'the difference'],
+        ...rows.map((row) => [code(row.name), ours(row), row.says]),
+      ]
+    case 'ignored':
+      return [['Gunicorn', 'flag', 'why'], ...rows.map((row) => [...theirs(row), row.says])]
+    default:
+      return [['Gunicorn', 'flag', 'instead'], ...rows.map((row) => [...theirs(row), row.says])]
+  }
+}
 
 function padded(rows) {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)))

@@ -49,6 +49,11 @@ export const gunicornFlags: Readonly<Record<string, GunicornFlag>> = {
   'logger-class': { value: true, why: logger },
   'capture-output': { why: "the app's own output always passes through" },
   'enable-stdio-inheritance': { short: 'R', why: "the app's own output always passes through" },
+  'enable-backlog-metric': { why: 'connections that wait are always among the metrics' },
+  'control-socket-mode': {
+    value: true,
+    why: 'the control socket is for its owner and root alone',
+  },
   initgroups: { why: 'workers run with --user and --group only' },
   'suppress-ragged-eofs': { why: "Node's own TLS decides" },
   'do-handshake-on-connect': { why: "Node's own TLS decides" },
@@ -69,6 +74,22 @@ export const gunicornFlags: Readonly<Record<string, GunicornFlag>> = {
   'asgi-lifespan': { value: true, why: asgi },
   'asgi-disconnect-grace-period': { value: true, why: asgi },
 }
+
+/** Keys of Gunicorn's settings file that differ from their flags by more than dashes. */
+export const gunicornKeys: ReadonlyMap<string, string> = new Map([
+  ['raw_env', 'env'],
+  ['errorlog', 'error-logfile'],
+  ['logconfig', 'log-config'],
+  ['logconfig_dict', 'log-config'],
+  ['logconfig_json', 'log-config-json'],
+  ['syslog', 'log-syslog'],
+  ['syslog_addr', 'log-syslog-to'],
+  ['syslog_prefix', 'log-syslog-prefix'],
+  ['syslog_facility', 'log-syslog-facility'],
+  ['raw_paste_global_conf', 'paste-global'],
+  ['uwsgi_allow_ips', 'uwsgi-allow-from'],
+  ['proxy_allow_ips', 'proxy-allow-from'],
+])
 
 /** `--worker-class sync has no meaning in Node: every worker serves many requests at once on its event loop` */
 export const meaningless = (written: string, name: string, value?: string): string =>

@@ -2,7 +2,7 @@
 import leven from 'leven'
 import { knownFlags } from './argv.ts'
 import { UserError, unknownSetting } from './errors.ts'
-import { gunicornFlags } from './gunicorn-flags.ts'
+import { gunicornFlags, gunicornKeys } from './gunicorn-flags.ts'
 import { hookNames, isHookName } from './hooks.ts'
 import { flagsOf, settingNames, variablesOf } from './settings.ts'
 
@@ -27,7 +27,8 @@ export const unknownFlag = (flag: string, prefix: string): UserError =>
 
 /** A key of a settings file, a setting or a hook; Gunicorn's names lead to ours. */
 export const unknownKey = (key: string, source: string): UserError => {
-  const gunicorn = gunicornFlags[key.replaceAll('_', '-')]
+  const flag = gunicornKeys.get(key) ?? key.replaceAll('_', '-')
+  const gunicorn = gunicornFlags[flag]
   if (gunicorn)
     return new UserError(
       'UNKNOWN_SETTING',
@@ -39,7 +40,7 @@ export const unknownKey = (key: string, source: string): UserError => {
     ),
     ...hookNames.map((name) => [name, name] as const),
   ])
-  const near = names.get(nearest(key, names.keys()) ?? '')
+  const near = names.get(nearest(flag, names.keys()) ?? '')
   const kind = near !== undefined && isHookName(near) ? 'hook' : 'setting'
   return unknownSetting(`${source}: ${key}`, kind, near)
 }

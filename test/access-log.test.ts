@@ -1,6 +1,15 @@
 // The access log of real servers: no answer without its line, whatever happens to the file, the workers and the reader.
 import { execFileSync, spawn } from 'node:child_process'
-import { closeSync, openSync, readdirSync, readFileSync, renameSync, truncateSync } from 'node:fs'
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  truncateSync,
+} from 'node:fs'
 import http from 'node:http'
 import { createInterface } from 'node:readline'
 import { join } from 'node:path'
@@ -93,6 +102,21 @@ describe('lines', () => {
       Array.from({ length: 300 }, (_, n) => `/?n=${n}`).sort(),
     )
     expect(server.output).toEqual([])
+  })
+
+  test('do not keep an app from booting whose packages are links, as in a workspace', async (t) => {
+    const dir = tempDir(t, {
+      'app/app.mjs': "import hello from 'linked'\nexport default (req, res) => res.end(hello)\n",
+      'app/supervisor.config.mjs': 'export default { preload: () => 1 }', // comes by a pipe as well
+      'packages/linked/index.mjs': "import hello from 'beside'\nexport default hello\n",
+      'packages/linked/package.json': '{ "name": "linked", "exports": "./index.mjs" }',
+      'packages/node_modules/beside/index.mjs': "export default 'hello from beside it'\n",
+      'packages/node_modules/beside/package.json': '{ "exports": "./index.mjs" }',
+    })
+    mkdirSync(join(dir, 'app/node_modules'))
+    symlinkSync('../../packages/linked', join(dir, 'app/node_modules/linked'))
+    const server = await startServer(t, 'app.mjs', '--access-log', '-', { cwd: join(dir, 'app') })
+    expect((await server.get('/')).text).toBe('hello from beside it')
   })
 
   test('go to the new file at once when the logs are reopened, and so does the log', async (t) => {

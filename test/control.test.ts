@@ -46,10 +46,22 @@ describe.concurrent('supervisor status', () => {
     const [victim] = server.pids()
     process.kill(victim!, 'SIGKILL')
     await server.logTimes(/^Worker ready/, 3)
-    const status = await until('it serves again', async () => {
-      const now = await statusOf(env)
-      return now.ready === 2 ? now : undefined
-    })
+    const status = await until(
+      'it serves again, and both workers have told of themselves',
+      async () => {
+        const now = await statusOf(env)
+        const told = now.workers.every(({ rss, silence }) => rss !== null && silence !== null)
+        return now.ready === 2 && told ? now : undefined
+      },
+    )
+    expect(status.workers).toMatchObject([
+      { slot: 0, state: 'ready' },
+      { slot: 1, state: 'ready' },
+    ])
+    for (const { age, rss } of status.workers) {
+      expect(age).toBeGreaterThan(0)
+      expect(rss).toBeGreaterThan(1024 ** 2)
+    }
     expect(status).toMatchObject({
       state: 'running',
       pid: server.pid,

@@ -3,6 +3,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import ts from 'typescript'
+import { parse } from 'yaml'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { knownFlags } from '../src/argv.ts'
 import { flagsOfCommand, operatorCommands, type OperatorCommand } from '../src/commands.ts'
@@ -13,9 +14,11 @@ import {
   anchorsOf,
   checkout,
   codeIn,
+  examplePages,
   linksOf,
   readPage,
   tableRows,
+  titlesOf,
   type Block,
   type Page,
 } from './helpers/pages.ts'
@@ -23,12 +26,16 @@ import { frameworks, versionOf } from './frameworks/frameworks.ts'
 import { BEGIN, END } from './frameworks/table.ts'
 import { newProject, Walkthrough } from './helpers/walkthrough.ts'
 
-const pages = allPages()
+const pages = [...allPages(), ...examplePages()]
 const blocks = pages.flatMap((page) => page.blocks)
 /** Why a block is neither run nor type-checked here: what it imports is installed for that suite alone. */
 const ELSEWHERE = 'npm run test:frameworks runs it'
 const isRun = ({ notRun }: Block): boolean => notRun === undefined
 const page = (path: string): Page => pages.find((one) => one.path === path) ?? readPage(path)
+
+const gunicorn = new URL('../scripts/gunicorn-settings.mjs', import.meta.url).href
+const { gunicornSettings } = (await import(gunicorn)) as { gunicornSettings: object }
+const gunicornNames = Object.keys(gunicornSettings)
 
 describe('a walk through the page does what it shows', () => {
   const shows = ({ blocks }: Page): boolean => blocks.some((b) => b.language === 'console')
@@ -43,8 +50,12 @@ describe('a walk through the page does what it shows', () => {
   test.each(walks)(
     '%s',
     async (path) => {
-      const walk = await Walkthrough.begin({ onTestFinished })
-      for (const block of page(path).blocks.filter(isRun)) {
+      // The command lines of examples are run by test/stories.test.ts.
+      const example = path.startsWith('examples/')
+      const walk = await Walkthrough.begin({ onTestFinished }, example ? dirname(path) : undefined)
+      const isFollowed = (one: Block): boolean =>
+        isRun(one) && (!example || one.language !== 'diff')
+      for (const block of page(path).blocks.filter(isFollowed)) {
         await walk.follow(block).catch((error: unknown) => {
           throw new Error(`${block.place}: ${(error as Error).message}`, { cause: error })
         })
@@ -57,7 +68,8 @@ describe('a walk through the page does what it shows', () => {
 
 describe('blocks', () => {
   test('are of the languages that the tests understand', () => {
-    const languages = ['console', 'text', 'js', 'ts', 'diff', 'ini', 'dockerfile']
+    const followed = ['console', 'text', 'js', 'ts', 'diff', 'ini', 'dockerfile']
+    const languages = [...followed, ...Object.keys(readers)]
     const others = blocks.filter(({ language }) => !languages.includes(language))
     expect(others.map(({ place }) => place)).toEqual([])
   })
@@ -96,10 +108,17 @@ describe('blocks', () => {
     expect(code.map(({ lines }) => `${lines.join('\n')}\n`)).toEqual(files)
   })
 
+  test.each(Object.entries(readers))('of %s are read as what they are', (language, read) => {
+    for (const { place, lines } of blocks.filter((block) => block.language === language))
+      expect(() => read(lines.join('\n')), place).not.toThrow()
+  })
+
   test("of Gunicorn's command lines change the program and the app alone", () => {
-    const pairs = blocks.filter(({ language }) => language === 'diff').flatMap(pairsOf)
-    expect(pairs.length).toBeGreaterThan(5)
-    for (const { theirs, ours } of pairs) expect(ours).toBe(asOurs(theirs))
+    const diffs = blocks.filter(({ language }) => language === 'diff')
+    expect(diffs.length).toBeGreaterThan(5)
+    for (const block of diffs)
+      for (const { theirs, ours } of pairsOf(block))
+        expect(ours).toBe(asOurs(theirs, block.place.startsWith('examples/') ? 'app.js' : 'api.js'))
   })
 })
 
@@ -114,8 +133,9 @@ describe('what pages name exists', () => {
   })
 
   test.each(pages.map(({ path }) => path))('flags and commands of %s', (path) => {
-    // Those of node, npm and vitest.
+    // Those of node, npm, vitest and curl.
     const others = [
+      '--data-binary',
       '--require',
       '--no-save',
       '--prefix',
@@ -133,7 +153,7 @@ describe('what pages name exists', () => {
       '--cpu-prof',
     ])
     if (path === 'docs/benchmarks.md') for (const flag of benchmarkFlags()) known.add(flag)
-    const code = [...codeIn(page(path).text), ...page(path).blocks.flatMap(({ lines }) => lines)]
+    const code = [...codeIn(oursOf(page(path))), ...page(path).blocks.flatMap(oursInBlock)]
     const flags = code.flatMap((text) => text.match(/(?<![\w-])--[a-z][\w-]*/g) ?? [])
     const refused = page(path).blocks.flatMap(({ lines }) =>
       lines.flatMap((line) => /^supervisor: (--\S+) is not a known flag/.exec(line)?.[1] ?? []),
@@ -142,6 +162,24 @@ describe('what pages name exists', () => {
     const commands = code.flatMap((text) => /\bsupervisor ([a-z]+)\b/.exec(text)?.[1] ?? [])
     const all = ['start', 'check', 'config', 'completion', 'help', ...operators] as string[]
     expect(commands.filter((word) => !all.includes(word))).toEqual([])
+  })
+
+  test('every page has one title, and the list of all pages has every page', () => {
+    const listed = linksOf(page('docs/README.md')).map((link) => join('docs', link))
+    for (const one of pages) {
+      expect([one.path, titlesOf(one).length]).toEqual([one.path, 1])
+      if (!['README.md', 'docs/README.md'].includes(one.path)) expect(listed).toContain(one.path)
+    }
+    expect(linksOf(page('README.md')), 'the way there').toContain('docs/README.md')
+  })
+
+  test("from-pm2.md's fields become settings that exist", () => {
+    const rows = tableRows(page('docs/from-pm2.md'))
+    const from = rows.findIndex(([first]) => first === '`name`')
+    const named = rows.slice(from).flatMap(([, cell = '']) => codeIn(cell))
+    const names = named.filter((text) => /^[a-z]+[A-Za-z]*$/.test(text) && text !== 'max')
+    expect(names.length).toBeGreaterThan(15)
+    expect(names.filter((name) => !isSettingName(name))).toEqual([])
   })
 
   test('architecture.md begins with where everything is, and every file is there', () => {
@@ -175,11 +213,12 @@ describe('tables are those of the code', () => {
     )
   })
 
-  test('behaviours.md has 1 to 69, each with tests that are in the sources or a reason', () => {
+  test('behaviours.md has all but what is not built, each with tests that are in the sources or a reason', () => {
     const rows = tableRows(page('docs/behaviours.md')).slice(1)
-    expect(rows.map(([number]) => Number(number))).toEqual(
-      Array.from({ length: 69 }, (_, i) => i + 1),
-    )
+    const numbers = rows.map(([number]) => Number(number))
+    const missing = Array.from({ length: 84 }, (_, i) => i + 1).filter((n) => !numbers.includes(n))
+    expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
+    expect(missing.filter((n) => n < 79 || n > 83)).toEqual([])
     for (const [number, , promise = ''] of rows) {
       const named = testsNamedIn(promise)
       if (named.length === 0) expect(promise, `${number}: a reason`).toMatch(/^Not ours\. .{20}/)
@@ -224,6 +263,27 @@ const titlesIn = (file: string): string[] =>
   [
     ...readFileSync(join(checkout, file), 'utf8').matchAll(/'([^'\n]+)'|"([^"\n]+)"|`([^`\n]+)`/g),
   ].flatMap(([, ...found]) => found.filter((title) => title !== undefined))
+
+/** Without the first columns of tables that have what others are called. */
+const oursOf = ({ path, text }: Page): string =>
+  path.startsWith('docs/from-')
+    ? text.replace(/^\|[^|]*\|(?: [-`, \w]* \|(?=.*\|$))?/gm, '|')
+    : text
+
+/** Without the lines of Gunicorn. */
+const oursInBlock = ({ language, lines }: Block): readonly string[] =>
+  language === 'diff' ? lines.filter((line) => !line.startsWith('-')) : lines
+
+/** Languages of blocks that nothing runs: what reads them throws if they are wrong. */
+const readers: Readonly<Record<string, (text: string) => unknown>> = {
+  json: (text) => JSON.parse(text) as unknown,
+  yaml: (text) => parse(text) as unknown,
+  python: (text) => {
+    const names = [...text.matchAll(/^(?:(\w+) = |def (\w+)\()/gm)].map(([, a, b]) => a ?? b!)
+    for (const name of names) if (!gunicornNames.includes(name)) throw new Error(name)
+    if (names.length < 3) throw new Error('it sets nothing')
+  },
+}
 
 /** Of the scripts in bench/, from their calls of parseArgs. */
 const benchmarkFlags = (): string[] =>
@@ -277,8 +337,8 @@ const pairsOf = ({ lines }: Block): { theirs: string; ours: string }[] =>
   )
 
 /** With our program, our app and our settings file for theirs; nothing else changes. */
-const asOurs = (line: string): string =>
+const asOurs = (line: string, file: string): string =>
   line
     .replace(/\bgunicorn /, 'supervisor start ')
-    .replace(/(?<= )[\w.]+:\w+(?= |$)/g, (app) => (/^[\d.]+:\d+$/.test(app) ? app : 'api.js:app'))
+    .replace(/(?<= )[\w.]+:\w+(?= |$)/g, (app) => (/^[\d.]+:\d+$/.test(app) ? app : `${file}:app`))
     .replace(/(?<= )gunicorn_config\.py\b/, 'supervisor.config.ts')

@@ -92,6 +92,15 @@ describe('a worker whose check fails at first', { concurrent: true }, () => {
     expect(clientsTooEarly(server)).toEqual([])
   })
 
+  test('and never answers has not booted', async (t) => {
+    const never = ['--ready-check', '/never', '--boot-timeout', '4']
+    const server = spawnServer(t, 'hello.js', ...never)
+    server.expectLog(/was not ready within/, /did not boot/)
+    expect(await server.exit()).toMatchObject({ code: 3 })
+    const failed = server.lines.find(({ event }) => event === 'startFailed')
+    expect(failed?.msg).toMatch(/GET \/never has not been answered$/)
+  })
+
   test('may answer with a redirect', async (t) => {
     const { file } = healthFile(t, 302)
     const server = await startServer(t, APP, ...CHECK, { env: { HEALTH_FILE: file } })

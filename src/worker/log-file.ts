@@ -269,7 +269,8 @@ function openNow(path: string | undefined): Output {
 }
 
 function outputOf(fd: number): Output {
-  const found = fs.fstatSync(fd)
+  // In numbers, Node 20 would remember the pipe, and realpathSync give up on links, such as packages of a workspace.
+  const found = fs.fstatSync(fd, { bigint: true })
   return {
     fd,
     kind: found.isFile() ? 'file' : 'pipe',
@@ -293,7 +294,7 @@ function standardOutput(): Output {
 
 async function identityOf(path: string): Promise<string> {
   try {
-    const { dev, ino } = await stat(path)
+    const { dev, ino } = await stat(path, { bigint: true })
     return `${dev} ${ino}`
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''

@@ -11,6 +11,8 @@ const shared = globalThis as { [PRELOADED]?: () => unknown }
 export function readPreloaded(): boolean {
   const bytes = content(fs.readFileSync(PRELOAD_PIPE))
   fs.closeSync(PRELOAD_PIPE)
+  // On Node 20 realpathSync gives up on links, such as packages of a workspace, after a stat that saw a pipe: the next must see another.
+  fs.statSync('/')
   if (bytes) offerPreloaded(bytes)
   return bytes !== undefined
 }

@@ -1,5 +1,5 @@
 // The README and the pages of docs/ as data: blocks, links, tables. What the blocks mean is in docs/contributing.md.
-import { readFileSync, readdirSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 export const checkout = fileURLToPath(new URL('../../', import.meta.url))
@@ -29,6 +29,13 @@ export function allPages(): Page[] {
   return ['README.md', ...docs.map((name) => `docs/${name}`)].map(readPage)
 }
 
+/** The README of every example that has one. */
+export const examplePages = (): Page[] =>
+  readdirSync(`${checkout}examples`)
+    .map((name) => `examples/${name}/README.md`)
+    .filter((path) => existsSync(checkout + path))
+    .map(readPage)
+
 export function readPage(path: string): Page {
   const text = readFileSync(checkout + path, 'utf8')
   return { path, text, blocks: blocksOf(path, text) }
@@ -50,20 +57,26 @@ export const tableRows = ({ text }: Page): string[][] =>
 export const codeIn = (markdown: string): string[] =>
   [...markdown.matchAll(/`([^`\n]+)`/g)].map((match) => match[1] ?? '')
 
+/** Without blocks of code, in which nothing is a link or a heading. */
+const proseOf = ({ text }: Page): string => text.replace(/^```[^]*?^```$/gm, '')
+
 /** Targets of links, without those to other sites. */
-export const linksOf = ({ text }: Page): string[] =>
-  [...text.matchAll(/\]\(([^)\s]+)\)/g)]
+export const linksOf = (page: Page): string[] =>
+  [...proseOf(page).matchAll(/\]\(([^)\s]+)\)/g)]
     .map((match) => match[1] ?? '')
     .filter((target) => !/^[a-z]+:/.test(target))
 
 /** What may follow `#` in a link to the page. */
-export const anchorsOf = ({ text }: Page): string[] =>
-  [...text.matchAll(/^#+ (.+)$/gm)].map((match) =>
+export const anchorsOf = (page: Page): string[] =>
+  [...proseOf(page).matchAll(/^#+ (.+)$/gm)].map((match) =>
     (match[1] ?? '')
       .toLowerCase()
       .replace(/[^\w\- ]/g, '')
       .replaceAll(' ', '-'),
   )
+
+/** Titles of the page: there should be one. */
+export const titlesOf = (page: Page): string[] => proseOf(page).match(/^# .+$/gm) ?? []
 
 function blocksOf(path: string, text: string): Block[] {
   const blocks: Block[] = []

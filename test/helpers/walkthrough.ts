@@ -1,6 +1,6 @@
 // Does what a page says, from its top to its end, in a new project with the package in its node_modules.
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { request } from './client.ts'
@@ -43,10 +43,13 @@ export class Walkthrough {
     }
   }
 
-  static async begin(t: Teardown): Promise<Walkthrough> {
+  /** In a project without files, or with those of a directory of the checkout. */
+  static async begin(t: Teardown, files?: string): Promise<Walkthrough> {
     const ports = new Map<string, string>()
     for (const port of PORTS) ports.set(port, String(await freePort()))
-    return new Walkthrough(t, ports)
+    const walk = new Walkthrough(t, ports)
+    if (files) cpSync(join(checkout, files), walk.#dir, { recursive: true })
+    return walk
   }
 
   async follow(block: Block): Promise<void> {
@@ -222,25 +225,36 @@ function mustBe(actual: unknown, expected: unknown): void {
   if (is !== should) throw new Error(`it is ${is}; the page says ${should}`)
 }
 
-/** An ES module project whose node_modules has this checkout, Express and Node's types. */
+/** An ES module project whose node_modules has this checkout, some frameworks and Node's types. */
 export function newProject(t: Teardown): string {
   const manifest = { name: 'shop', private: true, type: 'module' }
   const dir = tempDir(t, { 'package.json': JSON.stringify(manifest) })
   mkdirSync(join(dir, 'node_modules', '.bin'), { recursive: true })
   symlinkSync(checkout, join(dir, 'node_modules', 'nodicorn'))
   symlinkSync('../nodicorn/dist/cli.cjs', join(dir, 'node_modules', '.bin', 'supervisor'))
-  for (const name of ['express', 'prom-client', '@types'])
+  for (const name of ['express', 'fastify', 'hono', 'koa', 'prom-client', '@types'])
     symlinkSync(join(checkout, 'node_modules', name), join(dir, 'node_modules', name))
   return dir
 }
 
 const CURL = `#!/usr/bin/env node
+const { values, positionals } = require('node:util').parseArgs({
+  options: {
+    header: { type: 'string', short: 'H', multiple: true, default: [] },
+    'data-binary': { type: 'string' },
+  },
+  allowPositionals: true,
+})
+const file = values['data-binary']?.slice(1)
+const headers = Object.fromEntries(values.header.map((line) => line.split(': ')))
+const options = { method: file ? 'POST' : 'GET', headers }
 require('node:http')
-  .get('http://' + process.argv[2], (res) => res.pipe(process.stdout))
+  .request('http://' + positionals[0], options, (res) => res.pipe(process.stdout))
   .on('error', (error) => {
     console.error(error.message)
     process.exitCode = 52
   })
+  .end(file && require('node:fs').readFileSync(file))
 `
 
 /** A directory with a small curl for machines that have none. */
