@@ -106,13 +106,19 @@ function writeNew(directory: string, path: string, text: string): void {
   const file = join(directory, path)
   try {
     mkdirSync(dirname(file), { recursive: true })
+  } catch (error) {
+    throw cannotWrite(path, error) // EEXIST too: a file is where the directory should be
+  }
+  try {
     writeFileSync(file, text, { flag: 'wx' })
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    if (code === 'EEXIST') throw exists(path, error)
-    throw new UserError('CANNOT_WRITE', `${path} cannot be written: ${message}`, { cause: error })
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw exists(path, error)
+    throw cannotWrite(path, error)
   }
 }
+
+const cannotWrite = (path: string, cause: unknown): UserError =>
+  new UserError('CANNOT_WRITE', `${path} cannot be written: ${(cause as Error).message}`, { cause })
 
 const exists = (path: string, cause?: unknown): UserError =>
   new UserError(

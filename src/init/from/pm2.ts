@@ -9,7 +9,7 @@ export type App = Readonly<Record<string, unknown>>
 export function appsOf(exported: unknown): readonly App[] | undefined {
   const content = isObject(exported) && 'apps' in exported ? exported.apps : exported
   const list = Array.isArray(content) ? (content as unknown[]) : [content]
-  const apps = list.filter(isObject).filter((app) => 'script' in app || 'name' in app)
+  const apps = list.filter(isObject).filter(({ script }) => typeof script === 'string')
   return apps.length > 0 && apps.length === list.length ? apps : undefined
 }
 
