@@ -72,6 +72,6 @@ const checkAddress = ({ settings }: Facts): string => {
   if (admin?.type === 'unix') return ` addr unix@${admin.path}`
   const near: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' }
   return admin?.type === 'tcp'
-    ? ` addr ${near[admin.host] ?? admin.host} port ${admin.port} inter 2s`
+    ? ` addr ${near[admin.host] ?? admin.host} port ${admin.port} inter 1s fall 2`
     : ''
 }

@@ -41,7 +41,7 @@ export async function takeFrom(name: string, directory: string): Promise<Made> {
   return {
     files: { [FILE]: configText(name, taken) },
     next: [
-      `${taken.entries.size} settings were taken, ${taken.left.length} were not: the file says why.`,
+      `Settings taken: ${taken.entries.size}; left out: ${taken.left.length}. The file says why.`,
       'Look at what they come to: supervisor config',
     ],
   }
