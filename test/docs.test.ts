@@ -7,6 +7,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { knownFlags } from '../src/argv.ts'
 import { flagsOfCommand, operatorCommands, type OperatorCommand } from '../src/commands.ts'
 import { events } from '../src/events.ts'
+import { initFlags } from '../src/init-targets.ts'
 import { isSettingName, settingRow } from '../src/settings.ts'
 import {
   allPages,
@@ -53,7 +54,7 @@ describe('a walk through the page does what it shows', () => {
 
 describe('blocks', () => {
   test('are of the languages that the tests understand', () => {
-    const languages = ['console', 'text', 'js', 'ts', 'diff', 'ini', 'dockerfile']
+    const languages = ['console', 'text', 'js', 'ts', 'diff', 'ini', 'dockerfile', 'python']
     const others = blocks.filter(({ language }) => !languages.includes(language))
     expect(others.map(({ place }) => place)).toEqual([])
   })
@@ -111,6 +112,7 @@ describe('what pages name exists', () => {
     const known = new Set([
       ...knownFlags(),
       ...others,
+      ...Object.keys(initFlags).map((flag) => `--${flag}`),
       ...theirs.map((flag) => `--${flag}`),
       '--inspect',
       '--cpu-prof',
@@ -123,7 +125,7 @@ describe('what pages name exists', () => {
     )
     expect(flags.filter((flag) => !known.has(flag) && !refused.includes(flag))).toEqual([])
     const commands = code.flatMap((text) => /\bsupervisor ([a-z]+)\b/.exec(text)?.[1] ?? [])
-    const all = ['start', 'check', 'config', 'completion', 'help', ...operators] as string[]
+    const all = ['start', 'check', 'config', 'init', 'completion', 'help', ...operators] as string[]
     expect(commands.filter((word) => !all.includes(word))).toEqual([])
   })
 
