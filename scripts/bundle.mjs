@@ -19,7 +19,7 @@ await build({
   platform: 'node',
   target: 'node20.19',
   format: 'cjs',
-  external: ['pino', 'prom-client', 'tsx', 'tsx/*', 'chokidar', 'tinyglobby'],
+  external: ['pino', 'prom-client', 'tsx', 'tsx/*', 'chokidar', 'tinyglobby', './init/*'],
   // a bundle stands in dist/, as src/paths.ts wants it
   define: { 'import.meta.url': 'bundleUrl' },
   banner: { js: "const bundleUrl = require('node:url').pathToFileURL(__filename).href;" },

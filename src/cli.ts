@@ -33,6 +33,7 @@ const main = async (words: readonly string[]): Promise<number> => {
   }
   const [first, ...rest] = words
   if (first !== undefined && isOperatorCommand(first)) return await operate(first, rest)
+  if (first === 'init') return await init(rest)
   if (!isCommand(first)) return await withoutCommand(words)
   const parsed = parseWords(rest)
   if (parsed.own.has('help')) return print((await import('./help.ts')).commandHelp(first))
@@ -52,6 +53,14 @@ const operate = async (command: OperatorCommand, words: readonly string[]): Prom
   forgiveClosedReader()
   const runtimeDir = environment()['XDG_RUNTIME_DIR']
   return await runClient(command, words, { directory: workingDirectory(), runtimeDir })
+}
+
+/** Files for the project. Not in the bundle, so it reports its errors itself: they are of another copy of their class. */
+const init = async (words: readonly string[]): Promise<number> => {
+  if (words.some((word) => word === '--help' || word === '-h'))
+    return print((await import('./help.ts')).initHelp())
+  const { runInit } = await import('./init/main.ts')
+  return await runInit(words, { directory: workingDirectory(), print, complain })
 }
 
 /** `gunicorn --check-config` and `--print-config` are our commands. */
@@ -156,6 +165,7 @@ const helpOf = async (help: Help, command: string | undefined): Promise<string> 
   if (isCommand(command)) return help.commandHelp(command)
   if (isOperatorCommand(command)) return help.operatorHelp(command)
   if (command === 'completion') return help.completionHelp()
+  if (command === 'init') return help.initHelp()
   throw new UserError('BAD_COMMAND', await unknownCommand(command, []))
 }
 
@@ -169,7 +179,7 @@ const unknownCommand = async (first: string, words: readonly string[]): Promise<
   if (words.length > 0 && /^-|[./:]/.test(first))
     return `${quote(first)} is not a command; did you mean "supervisor start ${words.join(' ')}"?`
   const { nearest } = await import('./nearest.ts')
-  const all = [...COMMANDS, ...Object.keys(operatorCommands), 'completion', 'help']
+  const all = [...COMMANDS, ...Object.keys(operatorCommands), 'init', 'completion', 'help']
   const near = nearest(first, all)
   const advice = near ? `did you mean "supervisor ${near}"?` : '"supervisor --help" lists them'
   return `${quote(first)} is not a command; ${advice}`
@@ -198,9 +208,11 @@ const forgiveClosedReader = (): void =>
 const report = (error: unknown): number => {
   if (!(error instanceof UserError)) throw error
   const lines = error instanceof ConfigErrors ? error.lines : [error.message]
-  for (const line of lines) process.stderr.write(`supervisor: ${line}\n`)
+  for (const line of lines) complain(line)
   return error.exit
 }
+
+const complain = (line: string): void => void process.stderr.write(`supervisor: ${line}\n`)
 
 void main(process.argv.slice(2))
   .catch(report)

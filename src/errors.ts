@@ -64,6 +64,18 @@ export const errorCodes = {
     exit: 1,
     help: 'The new workers did not start, or the new settings are wrong; the old workers go on. The line says why.',
   },
+  FILE_EXISTS: {
+    exit: 1,
+    help: 'A file that "supervisor init" would write is there already. Remove it, or see the text with --print.',
+  },
+  CANNOT_WRITE: {
+    exit: 1,
+    help: '"supervisor init" could not write a file: no right to it, or a file is where a directory should be.',
+  },
+  BAD_SOURCE: {
+    exit: 2,
+    help: 'The file after "supervisor init --from" does not exist, or nothing in it is a configuration that init can read.',
+  },
   NO_INSPECTION: {
     exit: 1,
     help: 'A worker cannot be looked into: it boots or leaves, it is being looked into already, it does not answer, or the file cannot be written.',

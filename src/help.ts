@@ -7,6 +7,7 @@ import {
   operatorCommands,
   usageOf,
 } from './commands.ts'
+import { initFlags, initTargets } from './init-targets.ts'
 import {
   flagsOf,
   groups,
@@ -29,6 +30,7 @@ export const generalHelp = (): string =>
     ...commandLine('start', 'Start the app and keep its workers running'),
     ...commandLine('check', 'Load settings and app in another process, serve nothing'),
     ...commandLine('config', 'Show every setting, its value and where it came from'),
+    ...commandLine('init', 'Write a Dockerfile, a unit, an nginx site ... for this app'),
     ...commandLine('completion', 'Print what lets a shell complete: bash, zsh or fish'),
     ...commandLine('help', 'This text; "supervisor help COMMAND" tells more'),
     '',
@@ -81,6 +83,26 @@ const operatorFlag = ([name, { short, value, help }]: readonly [string, FlagRow]
   `${short ? `-${short}, ` : ''}--${name}${value ? ` ${value}` : ''}`,
   `${help}.`,
 ]
+
+/** `supervisor init --help` */
+export const initHelp = (): string =>
+  [
+    'Usage: supervisor init TARGET [FILE[:EXPORT]] [flags of start] [--print]',
+    '       supervisor init --from FILE [--print]',
+    '',
+    ...wrap(
+      'Writes a file for this app into the project: its command, addresses and times follow the settings file and the flags. What is there is never overwritten.',
+      '',
+    ),
+    '',
+    'Targets',
+    ...Object.entries(initTargets).flatMap(([name, help]) => commandLine(name, help)),
+    '',
+    ...section(
+      'Flags',
+      [...Object.entries(initFlags), ['help', HELP_FLAG] as const].map(operatorFlag),
+    ),
+  ].join('\n')
 
 /** `supervisor completion --help` */
 export const completionHelp = (): string =>

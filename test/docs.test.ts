@@ -8,6 +8,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { knownFlags } from '../src/argv.ts'
 import { flagsOfCommand, operatorCommands, type OperatorCommand } from '../src/commands.ts'
 import { events } from '../src/events.ts'
+import { initFlags } from '../src/init-targets.ts'
 import { isSettingName, settingRow } from '../src/settings.ts'
 import {
   allPages,
@@ -148,6 +149,7 @@ describe('what pages name exists', () => {
     const known = new Set([
       ...knownFlags(),
       ...others,
+      ...Object.keys(initFlags).map((flag) => `--${flag}`),
       ...theirs.map((flag) => `--${flag}`),
       '--inspect',
       '--cpu-prof',
@@ -160,7 +162,7 @@ describe('what pages name exists', () => {
     )
     expect(flags.filter((flag) => !known.has(flag) && !refused.includes(flag))).toEqual([])
     const commands = code.flatMap((text) => /\bsupervisor ([a-z]+)\b/.exec(text)?.[1] ?? [])
-    const all = ['start', 'check', 'config', 'completion', 'help', ...operators] as string[]
+    const all = ['start', 'check', 'config', 'init', 'completion', 'help', ...operators] as string[]
     expect(commands.filter((word) => !all.includes(word))).toEqual([])
   })
 

@@ -53,6 +53,8 @@ describe('imports', () => {
       folderOf(file) === 'master' && folderOf(imported) === 'worker',
     'worker/ never imports master/': (file, imported) =>
       folderOf(file) === 'worker' && folderOf(imported) === 'master',
+    'master/ and worker/ never import init/': (file, imported) =>
+      /^(master|worker)$/.test(folderOf(file)) && folderOf(imported).startsWith('init'),
     'nothing imports a door': (_, imported) => isDoor(imported),
     'the pure files import no Node module': (file, imported) =>
       ['master/lifecycle.ts', 'master/plan.ts', 'master/scaler.ts', 'master/metrics.ts'].includes(
@@ -87,21 +89,36 @@ interface Rule {
 const onlyThere: Record<string, Rule> = {
   'reads process.env': {
     what: /process\.env\b/,
-    only: ['config.ts', 'worker/entry.ts', 'master/worker-handle.ts'],
+    // Those of init write code that reads it.
+    only: [
+      'config.ts',
+      'worker/entry.ts',
+      'master/worker-handle.ts',
+      'init/from/expression.ts',
+      'init/from/pm2.ts',
+    ],
   },
   'ends the process': {
     what: /process\.exit\(/,
-    only: ['cli.ts', 'worker/drain.ts', 'worker/entry.ts', 'worker/app-loader.ts'],
+    // The last one ends the process that it has started for a file of PM2's.
+    only: [
+      'cli.ts',
+      'worker/drain.ts',
+      'worker/entry.ts',
+      'worker/app-loader.ts',
+      'init/from/ecosystem.ts',
+    ],
   },
   'starts processes': {
     what: /node:child_process|\bcluster\.(fork|setupPrimary)\(/,
-    // ps, where there is no /proc; a new master; systemd-notify.
+    // ps, where there is no /proc; a new master; systemd-notify; a file of PM2's that is a program.
     only: [
       'master/worker-handle.ts',
       'master/side-process.ts',
       'master/memory.ts',
       'master/upgrade.ts',
       'master/systemd.ts',
+      'init/from/ecosystem.ts',
     ],
   },
   // Signal 0 only asks; -process.pid is the caller's own process group.

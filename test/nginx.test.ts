@@ -1,6 +1,8 @@
-// Behind a real nginx that keeps its connections and never tries twice: neither reloads nor recycling cost its clients anything.
+// Behind a real nginx with the site that `supervisor init` writes, which never tries twice: neither reloads nor recycling cost its
+// clients anything, and what the site lets through arrives.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
+import { RawClient, request } from './helpers/client.ts'
 import { startLoad } from './helpers/load.ts'
 import { nginxVersion, startNginx } from './helpers/nginx.ts'
 import { startServer } from './helpers/server.ts'
@@ -55,4 +57,39 @@ describe.skipIf(version === undefined)('behind nginx', { concurrent: true }, () 
       await Promise.all([plain.stop(), bodies.stop()])
       expect([...plain.failures, ...bodies.failures], nginx.errors()).toEqual([])
     }, 120_000)
+
+  test('a WebSocket, a large upload and our own 504 pass, and a body above maxBody does not', async (t) => {
+    const settings = ['--routes', '{"/never":{"timeout":0.5}}', '--max-body', '8mb']
+    const server = await startServer(t, 'streams.js', ...settings, { bind: false })
+    server.expectLog(/^REQUEST TIMEOUT .* GET \/never /)
+    const nginx = await startNginx(t, server.url, settings)
+
+    const socket = await RawClient.connect(nginx.url)
+    t.onTestFinished(() => socket.destroy())
+    socket.send('GET / HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n')
+    await socket.receives(/^HTTP\/1\.1 101 /)
+    socket.send('are you there?')
+    await socket.receives(/are you there\?$/)
+
+    const body = 'x'.repeat(3 * 1024 ** 2)
+    const echo = await request(nginx.url, '/echo', { method: 'POST', body })
+    expect([echo.status, echo.text.length]).toEqual([200, body.length])
+    const tooLarge = await RawClient.connect(nginx.url)
+    t.onTestFinished(() => tooLarge.destroy())
+    tooLarge.send('POST /echo HTTP/1.1\r\nHost: shop\r\nContent-Length: 9000000\r\n\r\n')
+    await tooLarge.receives(/^HTTP\/1\.1 413 /)
+
+    const late = await request(nginx.url, '/never', { headers: { accept: 'application/json' } })
+    expect([late.status, late.headers['content-type']]).toEqual([
+      504,
+      expect.stringMatching(/^application\/json/),
+    ])
+    const { text } = await request(nginx.url, '/headers', { headers: { host: 'shop.example' } })
+    expect(JSON.parse(text)).toMatchObject({
+      host: 'shop.example',
+      'x-forwarded-proto': 'http',
+      'x-forwarded-for': expect.anything() as unknown,
+    })
+    expect(nginx.errors()).not.toMatch(/timed out/)
+  }, 60_000)
 })

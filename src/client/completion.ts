@@ -8,6 +8,7 @@ import {
   type OperatorCommand,
 } from '../commands.ts'
 import { UserError } from '../errors.ts'
+import { initFlags, initTargets } from '../init-targets.ts'
 import { levels } from '../log.ts'
 import { nearest } from '../nearest.ts'
 import { bash, fish, zsh, type Command, type Flag, type Value } from './shells.ts'
@@ -57,6 +58,7 @@ const settingFlags = (): Flag[] =>
   })
 
 const OPERATOR_VALUES: Readonly<Record<string, Value>> = {
+  from: 'file',
   socket: 'file',
   level: Object.keys(levels),
 }
@@ -81,12 +83,18 @@ function allCommands(): Command[] {
     flags: [...Object.entries(flagsOfCommand(name)).map(operatorFlag), HELP],
     words: 'nothing',
   }))
-  const known = ['start', 'check', 'config', 'completion', ...names]
+  const known = ['start', 'check', 'config', 'init', 'completion', ...names]
   return [
     { name: 'start', help: 'Start the app', flags, words: 'app' },
     { name: 'check', help: 'Load the settings and the app, serve nothing', flags, words: 'app' },
     { name: 'config', help: 'Show every setting', flags: [...flags, json], words: 'app' },
     ...operator,
+    {
+      name: 'init',
+      help: 'Write files for this app',
+      flags: [...Object.entries(initFlags).map(operatorFlag), ...flags],
+      words: Object.keys(initTargets),
+    },
     {
       name: 'completion',
       help: 'Print the completions of a shell',

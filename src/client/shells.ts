@@ -78,7 +78,8 @@ const bashValues = (commands: readonly Command[]): string =>
     .join('\n')
 
 export function bash(commands: readonly Command[]): string {
-  const isForApp = ({ words }: Command): boolean => words === 'app'
+  const isForApp = ({ flags }: Command): boolean =>
+    flags.some(({ names }) => names.includes('--config'))
   const flags = [...byFlags(commands)].map(
     ([words, names]) => `    ${names.join('|')}) flags=${quoted(words)} ;;`,
   )

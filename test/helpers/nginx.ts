@@ -1,9 +1,11 @@
-// A real nginx in front of a server, in the foreground, with everything it writes in a directory of its own.
+// A real nginx in front of a server, with the site that `supervisor init nginx` writes; in the foreground, and with everything it
+// writes in a directory of its own.
 import { execFileSync, spawn } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { request } from './client.ts'
 import { signalIfThere } from './process.ts'
+import { bareEnvironment, cli, fixtures } from './server.ts'
 import { tempDir, type Teardown } from './temp.ts'
 import { until } from './until.ts'
 
@@ -30,8 +32,8 @@ export function nginxVersion(): string | undefined {
   }
 }
 
-/** Kept connections to the server, and no second try: what the server loses is lost. */
-const config = (dir: string, upstream: string): string => `
+/** No second try: what the server loses is lost. */
+const config = (dir: string, site: string): string => `
 daemon off;
 master_process off;
 pid ${dir}/nginx.pid;
@@ -44,29 +46,32 @@ http {
   fastcgi_temp_path ${dir}/fastcgi;
   uwsgi_temp_path ${dir}/uwsgi;
   scgi_temp_path ${dir}/scgi;
-  upstream app {
-    server ${upstream};
-    keepalive 64;
-  }
-  server {
-    listen unix:${dir}/nginx.sock;
-    keepalive_requests 1000000;
-    location / {
-      proxy_pass http://app;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_next_upstream off;
-    }
-  }
+  keepalive_requests 1000000;
+  proxy_next_upstream off;
+${site.replace('listen 80;', `listen unix:${dir}/nginx.sock;`)}
 }
 `
 
-/** Answers once it serves. `base`: the server's http://host:port or unix:/path. It ends with the test, by its pid. */
-export async function startNginx(t: Teardown, base: string): Promise<Nginx> {
-  const upstream = base.startsWith('unix:') ? base : new URL(base).host
+/** What `supervisor init nginx` writes for a server at `base`, started with these flags. */
+const siteOf = (base: string, flags: readonly string[]): string => {
+  const bind = base.startsWith('unix:') ? base : new URL(base).host
+  const words = ['init', 'nginx', 'hello-export.js', '--bind', bind, ...flags, '--print']
+  const options = { cwd: fixtures, encoding: 'utf8', env: bareEnvironment() } as const
+  return execFileSync(process.execPath, [cli, ...words], options)
+}
+
+/**
+ * Answers once it serves. `base`: the server's http://host:port or unix:/path; `flags`: those of the server that the site depends
+ * on. It ends with the test, by its pid.
+ */
+export async function startNginx(
+  t: Teardown,
+  base: string,
+  flags: readonly string[] = [],
+): Promise<Nginx> {
   const dir = tempDir(t, { 'error.log': '' })
   const file = join(dir, 'nginx.conf')
-  writeFileSync(file, config(dir, upstream))
+  writeFileSync(file, config(dir, siteOf(base, flags)))
   const args = ['-p', dir, '-e', `${dir}/error.log`, '-c', file]
   const child = spawn('nginx', args, { stdio: 'ignore', env })
   const errors = (): string => readFileSync(join(dir, 'error.log'), 'utf8')

@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest'
 import { parseCall } from '../../src/client/call.ts'
 import { completionScript } from '../../src/client/completion.ts'
 import { isCommandName, operatorCommands, type OperatorCommand } from '../../src/commands.ts'
-import { completionHelp, generalHelp, operatorHelp } from '../../src/help.ts'
+import { completionHelp, generalHelp, initHelp, operatorHelp } from '../../src/help.ts'
+import { initTargets } from '../../src/init-targets.ts'
 import { bareEnvironment } from '../helpers/server.ts'
 import { tempDir } from '../helpers/temp.ts'
 
@@ -18,6 +19,8 @@ describe('help', () => {
       expect(text).toMatch(new RegExp(`^  ${command} {2,}\\S.{0,64}$`, 'm'))
     expect(tooLong(text)).toEqual([])
     expect(tooLong(completionHelp())).toEqual([])
+    expect(tooLong(initHelp())).toEqual([])
+    expect(text).toMatch(/^  init {2,}\S/m)
   })
 
   test.each(all)('of %s has its flags, at 80 columns', (command) => {
@@ -83,6 +86,9 @@ printf '%s\\n' "\${COMPREPLY[@]}"`
       'supervisor logs --level e': ['error'],
       'supervisor completion ': ['bash', 'zsh', 'fish'],
       'supervisor help rec': ['recycle'],
+      'supervisor init ': Object.keys(initTargets).sort(),
+      'supervisor init --fr': ['--from'],
+      'supervisor init --from ap': ['app.js', 'apple'],
       'supervisor status ': [],
     }
     for (const [line, expected] of Object.entries(cases))

@@ -1,0 +1,91 @@
+// Behind a real HAProxy with the file that `supervisor init` writes: reloads cost its clients nothing, and it hears of a stop by the
+// admin address before the server leaves.
+import { execFileSync, spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { RawClient, request } from './helpers/client.ts'
+import { startLoad } from './helpers/load.ts'
+import { signalIfThere } from './helpers/process.ts'
+import { bareEnvironment, cli, fixtures, startServer } from './helpers/server.ts'
+import { tempDir, type Teardown } from './helpers/temp.ts'
+import { until } from './helpers/until.ts'
+
+/** Debian keeps it where only root looks. */
+const env = { ...bareEnvironment(), PATH: `${process.env['PATH']}:/usr/local/sbin:/usr/sbin` }
+
+const isThere = (() => {
+  try {
+    execFileSync('sh', ['-c', 'exec haproxy -v'], { stdio: 'ignore', env })
+    return true
+  } catch (error) {
+    // 127: there is no such command.
+    if ((error as { status?: unknown }).status === 127) return false
+    throw error
+  }
+})()
+if (!isThere)
+  console.error(
+    'test/haproxy.test.ts is skipped: there is no haproxy (apt-get install -y --no-install-recommends haproxy)',
+  )
+
+/** Answers where it listens once it serves. It ends with the test, by its pid. */
+async function startHaproxy(t: Teardown, flags: readonly string[]): Promise<string> {
+  const dir = tempDir(t)
+  const words = ['init', 'haproxy', 'hello-export.js', ...flags, '--print']
+  const options = { cwd: fixtures, encoding: 'utf8', env } as const
+  const text = execFileSync(process.execPath, [cli, ...words], options)
+  const file = join(dir, 'haproxy.cfg')
+  writeFileSync(file, text)
+  execFileSync('haproxy', ['-c', '-f', file], { stdio: 'ignore', env })
+  writeFileSync(file, text.replace('bind :80', `bind unix@${dir}/haproxy.sock`))
+  const child = spawn('haproxy', ['-db', '-f', file], { stdio: 'ignore', env })
+  t.onTestFinished(async () => {
+    if (child.exitCode === null) signalIfThere(child.pid!, 'SIGTERM')
+    await until('haproxy has ended', () => child.exitCode !== null || child.signalCode !== null)
+  })
+  const url = `unix:${dir}/haproxy.sock`
+  await until('haproxy serves', () => statusOf(url).then((status) => status === 200))
+  return url
+}
+
+/** 0: it does not listen yet. */
+const statusOf = (url: string): Promise<number> =>
+  request(url, '/').then(
+    ({ status }) => status,
+    () => 0, // ENOENT, ECONNREFUSED
+  )
+
+test.skipIf(!isThere)(
+  'behind HAProxy, two reloads cost no request, and a stop is heard of before',
+  async (t) => {
+    const flags = ['--workers', '2', '--max-body', '1mb']
+    const stop = ['--pre-stop-delay', '60', '--admin', '127.0.0.1:0']
+    const server = await startServer(t, 'hello-export.js', ...flags, ...stop)
+    const { url: admin } = await server.log(/^Admin address: /)
+    const places = ['--bind', new URL(server.url).host, '--admin', new URL(String(admin)).host]
+    const url = await startHaproxy(t, [...places, ...flags])
+    const load = startLoad(t, url, { keepAlive: 4, newConnections: 1, pause: 8 })
+    for (let round = 0; round < 2; round++) {
+      await load.everyoneServed()
+      const from = server.lines.length
+      server.signal('SIGHUP')
+      await server.log(/^Reload finished/, { from })
+    }
+    await load.everyoneServed()
+    await load.stop()
+    expect(load.failures).toEqual([])
+    const large = await RawClient.connect(url)
+    t.onTestFinished(() => large.destroy())
+    large.send('POST /echo HTTP/1.1\r\nHost: shop\r\nContent-Length: 2000000\r\n\r\n')
+    await large.receives(/^HTTP\/1\.1 413 /)
+
+    server.signal('SIGTERM')
+    // the server goes on serving, but HAProxy sends it nobody any more
+    await until('HAProxy has taken it out', async () => (await statusOf(url)) === 503)
+    expect((await server.get('/')).status).toBe(200)
+    server.signal('SIGQUIT')
+    await server.exit()
+  },
+  60_000,
+)
