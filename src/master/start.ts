@@ -170,7 +170,6 @@ function run(request: StartRequest, birth: Omit<Birth, 'config'>, parts: Parts):
     succession,
     obey,
   })
-  parts.groups.onChange(() => master.post({ type: 'tick' }))
   new CertificateWatch(log, request.directory, () => master.state)
   const ignoreSignals = listenToSignals((order, name) => obey(order, name, name))
   heir?.onStop((mode) =>
@@ -224,9 +223,10 @@ async function lastWords(
 function begin(
   master: ReturnType<Parts['makeMaster']>,
   config: Config,
-  { hooks, heir, server, stopped }: Parts & { stopped: AbortSignal },
+  { hooks, heir, server, groups, stopped }: Parts & { stopped: AbortSignal },
 ): Promise<void> | undefined {
   const workers = heir?.bequest.workers ?? boundsOf(config).min
+  groups.onChange(() => master.post({ type: 'tick' }))
   const start = (): void => {
     heir?.alive()
     hooks.run('nworkersChanged', { from: undefined, to: workers })
