@@ -51,6 +51,7 @@ const status = (workers: WorkerStatus[]): ServerStatus => ({
   generation: 1,
   target: workers.length,
   ready: workers.length,
+  unready: [],
   standby: 0,
   queued: 0,
   requests: 0,
