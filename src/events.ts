@@ -363,6 +363,11 @@ export const events = {
     'warning',
     (f) => `systemd was not told that master ${f.master} is in charge: ${f.why}`,
   ),
+  systemdDeaf: row<{ why: string }>(
+    'warning',
+    (f) =>
+      `systemd cannot be told how the server is: ${f.why}; a unit with Type=notify needs systemd-notify and NotifyAccess=all`,
+  ),
   watching: row<object>('info', () => 'Watching the files that the application loads (--reload)'),
   fileChanged: row<{ file: string; more: number }>(
     'info',
