@@ -368,6 +368,11 @@ export const events = {
     (f) =>
       `systemd cannot be told how the server is: ${f.why}; a unit with Type=notify needs systemd-notify and NotifyAccess=all`,
   ),
+  socketUnused: row<{ name: string; url: string }>(
+    'warning',
+    (f) =>
+      `Nobody listens on ${f.url}, which systemd has opened (${f.name}): the application must listen on PORT, or export its handler`,
+  ),
   watching: row<object>('info', () => 'Watching the files that the application loads (--reload)'),
   fileChanged: row<{ file: string; more: number }>(
     'info',

@@ -1,5 +1,6 @@
 // Puts a master together and runs it: working directory, pidfile, log, sockets, signals. Runs in the master.
 
+import { formatUrl } from '../address.ts'
 import { fs } from '../builtin.ts'
 import { workerBounds, type Bounds } from '../cgroup.ts'
 import type { Config, StartRequest } from '../config.ts'
@@ -71,7 +72,7 @@ export async function startMaster(
   const sockets = chooseSockets(config, log)
   if (sockets === 'cluster' && config.settings.standby > 0) log.event('noStandby', {})
   const birth = { request, name, sockets } satisfies Omit<Birth, 'config'>
-  const own = openSockets(config, heir, pidfile)
+  const own = openSockets(request, heir, pidfile)
   return run(request, birth, {
     server: { name, pid: process.pid },
     log,
@@ -182,6 +183,8 @@ async function takeCharge(
   const crown = { pidfile, sockets, log, version: version(), passage: takes ? passage : undefined }
   if (heir && !(await heir.takeCharge(crown))) return false
   sayReady(log, request, facts)
+  for (const { fd, name, address } of sockets.unused)
+    log.event('socketUnused', { name, url: formatUrl(address ?? { type: 'fd', fd }) })
   hooks.run('whenReady', { ...server, ...facts })
   void operations.open(forOperations, heir?.bequest.pid)
   return true

@@ -130,6 +130,7 @@ export class Upgrade {
     const bequest: Bequest = {
       pid: process.pid,
       sockets: bound.map(({ query }) => query),
+      activated: sockets.activated,
       node: this.#command.node,
       ...this.#workers(),
     }
