@@ -368,6 +368,11 @@ export const events = {
     (f) =>
       `systemd cannot be told how the server is: ${f.why}; a unit with Type=notify needs systemd-notify and NotifyAccess=all`,
   ),
+  zombies: row<{ count: number }>(
+    'warning',
+    (f) =>
+      `${f.count === 1 ? '1 process' : `${f.count} processes`} that the application left behind cannot be buried: give the container an init as its first process (docker run --init, in compose init: true)`,
+  ),
   socketUnused: row<{ name: string; url: string }>(
     'warning',
     (f) =>

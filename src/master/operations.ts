@@ -56,6 +56,8 @@ export class Operations {
     clearTimeout(this.#timer)
     if (this.#state !== 'closed') return
     this.#state = 'opening'
+    if (process.pid === 1)
+      void import('./zombies.ts').then(({ watchZombies }) => watchZombies(parts.log))
     this.#service = parts.systemd && this.#tellSystemd(parts, parts.systemd)
     const [{ Control }, { runCommand }, { Status }, { Metrics }, { Pushers }] = await Promise.all([
       import('./control.ts'),
