@@ -103,6 +103,8 @@ describe('what pages name exists', () => {
       '--no-save',
       '--prefix',
       '--omit',
+      '--init',
+      '--stop-timeout',
       '--max-old-space-size',
       '--unhandled-rejections',
     ]
@@ -158,11 +160,11 @@ describe('tables are those of the code', () => {
     )
   })
 
-  test('behaviours.md has 1 to 69, each with tests that are in the sources or a reason', () => {
+  test('behaviours.md has 1 to 69 and some of the later ones, each with tests that are in the sources or a reason', () => {
     const rows = tableRows(page('docs/behaviours.md')).slice(1)
-    expect(rows.map(([number]) => Number(number))).toEqual(
-      Array.from({ length: 69 }, (_, i) => i + 1),
-    )
+    const numbers = rows.map(([number]) => Number(number))
+    expect(numbers.slice(0, 69)).toEqual(Array.from({ length: 69 }, (_, i) => i + 1))
+    expect(numbers).toEqual([...new Set(numbers)].sort((one, other) => one - other))
     for (const [number, , promise = ''] of rows) {
       const named = testsNamedIn(promise)
       if (named.length === 0) expect(promise, `${number}: a reason`).toMatch(/^Not ours\. .{20}/)
