@@ -18,6 +18,7 @@ import { BEQUEST_VARIABLE, type Bequest } from './master/bequest.ts'
 import { isOperatorCommand, type OperatorCommand, operatorCommands } from './commands.ts'
 import type { Heir } from './master/heir.ts'
 import { scriptAsTyped } from './master/node-choice.ts'
+import { heedSignals } from './master/signals.ts'
 import { packageJson } from './paths.ts'
 
 type Command = 'start' | 'check' | 'config'
@@ -66,7 +67,7 @@ const commands: Readonly<
   Record<Command, (words: readonly string[], parsed: ParsedArgs) => Promise<number>>
 > = {
   start: async (words, parsed) => {
-    if (process.pid === 1) heedSignals()
+    if (process.pid === 1) heedSignals((exit) => process.exit(exit))
     const heir = await asHeir()
     const request = await prepare(words, parsed, heir).catch((error) => disappoint(heir, error))
     const { runMaster } = await import('./master/start.ts')
@@ -90,18 +91,6 @@ const commands: Readonly<
     const { configJson, configTable } = await import('./show-config.ts')
     return print(parsed.own.has('json') ? configJson(config) : configTable(config))
   },
-}
-
-/**
- * Process 1, of a container, gets no signal that it has no handler for: docker stop would wait, then kill. Until the master's own
- * handlers are there, and when they are gone, these end it, as it would end elsewhere.
- */
-const heedSignals = (): void => {
-  const numbers = { SIGINT: 2, SIGQUIT: 3, SIGTERM: 15 } as const
-  for (const [signal, number] of Object.entries(numbers))
-    process.on(signal, () => {
-      if (process.listenerCount(signal) === 1) process.exit(128 + number)
-    })
 }
 
 /** Undefined unless another master has started this one to take its place. */
