@@ -77,6 +77,7 @@ means port 8000. If they are not set either, it is \`127.0.0.1:8000\`.
 | \`localhost\` | this host, port 8000 |
 | \`unix:/run/app.sock\` | a Unix socket |
 | \`fd://3\` | a socket that was inherited open |
+| \`fd://web\` | sockets of that name that [systemd](systemd.md) has opened |
 
 ${groups.map(groupSection).join('\n')}
 ## Gunicorn's flags without a meaning in Node

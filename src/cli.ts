@@ -2,9 +2,11 @@
 // The command `supervisor`: words -> a command. A door: it starts the master and prints its errors.
 // Everything that `start` does not need is imported only when it is asked for.
 import { fs } from './builtin.ts'
+import { type ActivatedSocket, announcedBy, withActivated } from './activation.ts'
 import { findApp } from './app-file.ts'
 import { type ParsedArgs, parseWords } from './argv.ts'
 import {
+  type Config,
   environment,
   loadConfig,
   type StartRequest,
@@ -16,6 +18,7 @@ import { BEQUEST_VARIABLE, type Bequest } from './master/bequest.ts'
 import { isOperatorCommand, type OperatorCommand, operatorCommands } from './commands.ts'
 import type { Heir } from './master/heir.ts'
 import { scriptAsTyped } from './master/node-choice.ts'
+import { heedSignals } from './master/signals.ts'
 import { packageJson } from './paths.ts'
 
 type Command = 'start' | 'check' | 'config'
@@ -73,6 +76,7 @@ const commands: Readonly<
   Record<Command, (words: readonly string[], parsed: ParsedArgs) => Promise<number>>
 > = {
   start: async (words, parsed) => {
+    if (process.pid === 1) heedSignals((exit) => process.exit(exit))
     const heir = await asHeir()
     const request = await prepare(words, parsed, heir).catch((error) => disappoint(heir, error))
     const { runMaster } = await import('./master/start.ts')
@@ -122,14 +126,18 @@ const prepare = async (
   const env = environment()
   // Kept, because the master may change its directory before it loads the settings again.
   const cwd = workingDirectory()
-  const config = await loadConfig({ argv: words, cwd })
+  const activated = await activatedSockets(env, heir)
+  const load = async (): Promise<Config> =>
+    withActivated(await loadConfig({ argv: words, cwd }), activated)
+  const config = await load()
   const app = await findApp(parsed.file, config.settings.chdir || cwd)
   return {
     ...app,
     directory: cwd,
     appArgs: parsed.appArgs,
     config,
-    loadAgain: () => loadConfig({ argv: words, cwd }),
+    loadAgain: load,
+    activated,
     command: {
       node: heir?.bequest.node ?? process.argv0,
       nodeArgs: process.execArgv,
@@ -138,6 +146,18 @@ const prepare = async (
       env,
     },
   }
+}
+
+/** What systemd has opened for us, or for the first of the masters before us. */
+const activatedSockets = async (
+  env: NodeJS.ProcessEnv,
+  heir: Heir | undefined,
+): Promise<ActivatedSocket[]> => {
+  const announced =
+    heir?.activated ?? announcedBy(env, process.pid).map((one) => ({ ...one, at: one.fd }))
+  if (announced.length === 0) return []
+  const { openActivated } = await import('./master/activation.ts')
+  return announced.map(openActivated)
 }
 
 /** `check` answers 1 whatever is wrong with the app; wrong settings stay a 2. */

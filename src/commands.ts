@@ -30,6 +30,10 @@ export const commands = {
   status: {
     kind: 'view',
     help: 'The server and its workers: state, load, memory, restarts',
+    more: 'With --quiet the exit status tells whether the server should get requests, as /readyz does: 0, or 1 and one line that says why not. For a health check of Docker.',
+    flags: {
+      quiet: { short: 'q', help: 'Print nothing but why it is not ready; the exit status tells' },
+    },
   },
   requests: {
     kind: 'view',

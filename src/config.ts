@@ -2,6 +2,7 @@
 // the CLI; the only reader of process.env there. Every problem is collected, and all are reported together.
 import { isAbsolute, resolve } from 'node:path'
 import { fs } from './builtin.ts'
+import type { ActivatedSocket } from './activation.ts'
 import { adminFault } from './admin-address.ts'
 import { type ParsedArgs, parseWords } from './argv.ts'
 import { badSetting, ConfigErrors, UserError } from './errors.ts'
@@ -67,6 +68,8 @@ export interface StartRequest {
   readonly loadAgain: () => Promise<Config>
   /** Missing if a program of somebody else's started the master. */
   readonly command?: StartCommand
+  /** What systemd has opened for this process. */
+  readonly activated?: readonly ActivatedSocket[]
 }
 
 /** A copy: later changes are not in it. */

@@ -52,6 +52,8 @@ export interface ServerStatus {
   /** How many workers there should be, and how many are ready. */
   readonly target: number
   readonly ready: number
+  /** Why it should not get requests, as /readyz says; empty if it should. */
+  readonly unready: readonly string[]
   readonly standby: number
   /** Connections that wait in the kernel until a worker accepts them. */
   readonly queued: number

@@ -32,6 +32,7 @@ export function gatherFacts({ settings, env, directory, live }: DoctorPlace): Do
     openFiles: openFilesOf(read('/proc/self/limits')),
     somaxconn: numberIn(read('/proc/sys/net/core/somaxconn')),
     stopper: stopperOf(env, live !== undefined),
+    isFirst: live !== undefined && process.pid === 1,
     unwritable: unwritableOf(settings, resolve(directory, settings.chdir)),
     certificate: certificateEnd(settings.certfile, resolve(directory, settings.chdir)),
     oomKills: oomKills(),
@@ -66,7 +67,11 @@ function stopperOf(env: NodeJS.ProcessEnv, isMaster: boolean): DoctorFacts['stop
   if (env['KUBERNETES_SERVICE_HOST'])
     return { name: 'Kubernetes', seconds: 30, fix: 'terminationGracePeriodSeconds: N' }
   if (fs.existsSync('/.dockerenv') || fs.existsSync('/run/.containerenv'))
-    return { name: 'Docker', seconds: 10, fix: 'docker run --stop-timeout N' }
+    return {
+      name: 'Docker',
+      seconds: 10,
+      fix: 'docker run --stop-timeout N (compose: stop_grace_period: Ns)',
+    }
   if (isMaster && env['INVOCATION_ID'] && process.ppid === 1)
     return { name: 'systemd', seconds: 90, fix: 'TimeoutStopSec=N' }
   return undefined

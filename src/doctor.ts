@@ -26,6 +26,8 @@ export interface DoctorFacts {
   /** Who stops us, and how long it waits by default before it kills. */
   readonly stopper:
     { readonly name: string; readonly seconds: number; readonly fix: string } | undefined
+  /** The server is process 1, of a container. */
+  readonly isFirst: boolean
   /** Files that are to be written and can't be: by setting, and why. */
   readonly unwritable: readonly {
     readonly setting: string
@@ -223,7 +225,15 @@ const checks: Readonly<Record<string, Check>> = {
     return advice(
       both,
       'it kills everything then, and requests in flight are lost',
-      `${stopper.fix.replace('N', String(Math.ceil(needed) + 5))}, or --graceful-timeout ${Math.max(1, stopper.seconds - preStopDelay - 2)}`,
+      `${stopper.fix.replace(/\bN/g, String(Math.ceil(needed) + 5))}, or --graceful-timeout ${Math.max(1, stopper.seconds - preStopDelay - 2)}`,
+    )
+  },
+  init({ isFirst }) {
+    if (!isFirst) return undefined
+    return advice(
+      'the server is process 1',
+      'processes that the application leaves behind stay as zombies when they end',
+      'docker run --init; compose: init: true',
     )
   },
   timeout({ settings: { timeout } }) {

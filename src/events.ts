@@ -426,6 +426,21 @@ export const events = {
     'warning',
     (f) => `systemd was not told that master ${f.master} is in charge: ${f.why}`,
   ),
+  systemdDeaf: row<{ why: string }>(
+    'warning',
+    (f) =>
+      `systemd cannot be told how the server is: ${f.why}; a unit with Type=notify needs systemd-notify and NotifyAccess=all`,
+  ),
+  zombies: row<{ count: number }>(
+    'warning',
+    (f) =>
+      `${f.count === 1 ? '1 process' : `${f.count} processes`} that the application left behind cannot be buried: give the container an init as its first process (docker run --init, in compose init: true)`,
+  ),
+  socketUnused: row<{ name: string; url: string }>(
+    'warning',
+    (f) =>
+      `Nobody listens on ${f.url}, which systemd has opened (${f.name}): the application must listen on PORT, or export its handler`,
+  ),
   watching: row<object>('info', () => 'Watching the files that the application loads (--reload)'),
   fileChanged: row<{ file: string; more: number }>(
     'info',

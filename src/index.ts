@@ -1,6 +1,7 @@
 // The library: the same master from code, and the types of the settings file. A door: it only puts parts together.
 
 import { resolve } from 'node:path'
+import { withActivated } from './activation.ts'
 import { findApp } from './app-file.ts'
 import { loadConfig, workingDirectory, type Config } from './config.ts'
 import type { Running } from './master/running.ts'
@@ -64,7 +65,8 @@ export interface SuperviseOptions extends SettingsInput, MasterHookFunctions {
  */
 export async function supervise(appFile: string, options: SuperviseOptions = {}): Promise<Running> {
   const { appArgs = [], cwd = workingDirectory(), ...settings } = options
-  const load = (): Promise<Config> => loadConfig({ options: settings, cwd })
+  const load = async (): Promise<Config> =>
+    withActivated(await loadConfig({ options: settings, cwd }), [])
   const config = await load()
   const app = await findApp(appFile, config.settings.chdir || cwd)
   const { startMaster } = await import('./master/start.ts')

@@ -1,6 +1,7 @@
 // The kinds of values a setting can have: what is accepted, and what the program gets. A leaf under settings.ts.
 import * as v from 'valibot'
 import { faultOf } from './routes.ts'
+import { socketName } from './activation.ts'
 import { addressWanted, tryAddress } from './address.ts'
 import { shellWords } from './shell-words.ts'
 
@@ -225,7 +226,7 @@ export const addresses = (): Kind<string | number | readonly string[], readonly 
     v.array(
       v.pipe(
         v.string(),
-        v.check((item) => tryAddress(item) !== undefined),
+        v.check((item) => tryAddress(item) !== undefined || socketName(item) !== undefined),
       ),
     ),
   ),

@@ -117,7 +117,7 @@ export interface WorkerHooksInit {
 export interface ListenQuery {
   readonly address: string | null
   readonly port: number | null
-  readonly addressType: number
+  readonly addressType: number | null
   readonly fd: number | null
   readonly flags: number
   readonly index: number

@@ -79,6 +79,7 @@ describe.concurrent('supervisor status', () => {
     const { stdout } = await runCommand(env, ['status'])
     expect(stdout).toMatch(/2 of 2 workers ready/)
     expect(stdout).toMatch(/crash, \S+ ago/)
+    expect(await runCommand(env, ['status', '--quiet'])).toMatchObject({ code: 0, stdout: '' })
   })
 
   test('answers while every worker is blocked, and says who blocks them', async (t) => {
@@ -94,6 +95,10 @@ describe.concurrent('supervisor status', () => {
     })
     expect(blocked.every(({ loopDelay, inFlight }) => loopDelay! > 0.5 && inFlight > 0)).toBe(true)
     const { stdout } = await runCommand(env, ['requests', '--json'])
+    expect(await runCommand(env, ['status', '--quiet'])).toMatchObject({
+      code: 1,
+      stdout: '0 of 1 workers can serve (--min-ready); 2 blocked\n',
+    })
     const { requests } = JSON.parse(stdout) as RequestList
     expect(new Set(requests.map(({ pid }) => pid))).toEqual(new Set(blocked.map(({ pid }) => pid)))
     for (const request of requests)

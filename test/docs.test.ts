@@ -141,6 +141,8 @@ describe('what pages name exists', () => {
       '--no-save',
       '--prefix',
       '--omit',
+      '--init',
+      '--stop-timeout',
       '--max-old-space-size',
       '--unhandled-rejections',
     ]

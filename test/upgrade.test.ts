@@ -218,7 +218,9 @@ describe.concurrent('the new master', () => {
     const env = { NOTIFY_SOCKET: join(dir, 'told'), PATH: `${dir}/bin:${process.env['PATH']}` }
     const server = await startServer(t, 'hello.js', { env })
     const { to } = await upgrade(server)
-    expect(readFileSync(join(dir, 'told'), 'utf8')).toBe(`MAINPID=${to}\n`)
+    await until('it is told', () =>
+      readFileSync(join(dir, 'told'), 'utf8').includes(`MAINPID=${to}\n`),
+    )
     writeFileSync(join(dir, 'bin/systemd-notify'), program('exit 7'))
     await upgrade(server)
     const line = await server.log(/^systemd was not told that master \d+ is in charge/)

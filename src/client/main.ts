@@ -14,7 +14,7 @@ import { requestsView, statusView } from './views.ts'
 type Run = (call: Call) => Promise<number>
 
 const table: Record<Exclude<OperatorCommand, 'doctor'>, Run> = {
-  status: show<ServerStatus>('status', (s, width) => statusView(s, Date.now(), width)),
+  status: (call) => (call.flags['quiet'] ? health(call) : status(call)),
   requests: show<RequestList>('requests', requestsView),
   events,
   logs,
@@ -28,6 +28,15 @@ const table: Record<Exclude<OperatorCommand, 'doctor'>, Run> = {
   stack,
   profile,
   heap,
+}
+
+const status = show<ServerStatus>('status', (s, width) => statusView(s, Date.now(), width))
+
+/** 0 if the server should get requests. */
+const health: Run = async ({ server, print }) => {
+  const { unready } = await server.ask<ServerStatus>('status')
+  for (const why of unready) print(why)
+  return unready.length === 0 ? 0 : 1
 }
 
 export interface Place {

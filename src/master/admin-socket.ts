@@ -2,18 +2,19 @@
 // comes later. Runs in the master.
 
 import { tryAdminAddress } from '../admin-address.ts'
-import type { Config } from '../config.ts'
+import type { StartRequest } from '../config.ts'
 import type { Heir } from './heir.ts'
 import type { Pidfile } from './pidfile.ts'
 import { Sockets } from './sockets.ts'
 
 /** Those an old master left, and that of the admin address. Throws ADDRESS_IN_USE or CANNOT_LISTEN, and removes the pidfile then. */
 export function openSockets(
-  { settings }: Config,
+  { config: { settings }, activated = [] }: StartRequest,
   heir: Heir | undefined,
   pidfile: Pidfile | undefined,
 ): Sockets {
   const sockets = new Sockets()
+  sockets.adopt(activated)
   heir?.inherit(sockets)
   const address = tryAdminAddress(settings.admin)
   try {

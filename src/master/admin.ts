@@ -16,7 +16,6 @@ import { pageFile } from './admin-page.ts'
 import { isServed, listenAt } from './admin-listen.ts'
 import { AdminStream } from './admin-stream.ts'
 import type { Answering } from './commands.ts'
-import { unreadiness } from './health.ts'
 import type { Ledger } from './ledger.ts'
 import type { Master } from './master.ts'
 import { inodeOf } from './socket-file.ts'
@@ -236,9 +235,7 @@ export class Admin {
   /** The old master of an upgrade speaks for the new one, which was ready before. */
   #readiness(): Reply {
     if (this.#state === 'succeeded') return json(200, { status: 'ok' })
-    const { step } = this.#parts.master.state
-    const { minReady } = this.#settings
-    const reasons = unreadiness({ step, ...this.#parts.status.serving(), minReady })
+    const reasons = this.#parts.status.unready()
     return reasons.length === 0
       ? json(200, { status: 'ok' })
       : json(503, { status: 'unavailable', reasons })

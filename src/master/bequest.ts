@@ -2,6 +2,7 @@
 // old one's workers are gone. They may be of different versions of this package and of Node: a word that is here stays.
 // Runs in both masters.
 
+import type { Announced } from '../activation.ts'
 import type { Connection, DrainMode, ListenQuery } from '../protocol.ts'
 
 /** The environment variable that carries a Bequest; removed before the settings are read. */
@@ -14,6 +15,8 @@ export interface Bequest {
   readonly pid: number
   /** What the sockets were asked for as, in the order of their descriptors. */
   readonly sockets: readonly ListenQuery[]
+  /** Those of them that systemd has opened, by the number and name that it gave them. */
+  readonly activated?: readonly Announced[]
   /** How the first master's node was called, as it was typed: `node`, or a path. */
   readonly node: string
   /** How many workers there should be, if TTIN or TTOU changed what the settings say. */

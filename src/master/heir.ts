@@ -2,6 +2,7 @@
 // charge, and about idle connections thereafter. If the old one dies before, it takes charge by itself. Runs in the new master,
 // loaded in no other.
 
+import type { Announced } from '../activation.ts'
 import { UserError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { DrainMode } from '../protocol.ts'
@@ -48,6 +49,15 @@ export class Heir {
     process.once('disconnect', () => this.#mayTake())
     if (!process.connected) this.#mayTake()
     process.channel?.unref()
+  }
+
+  /** Sockets of systemd's, and where they are open here. */
+  get activated(): (Announced & { at: number })[] {
+    const { activated = [], sockets } = this.bequest
+    return activated.flatMap((one) => {
+      const index = sockets.findIndex(({ fd }) => fd === one.fd)
+      return index < 0 ? [] : { ...one, at: FIRST_SOCKET + index }
+    })
   }
 
   /** Not yet in charge: the old master tells what goes wrong here. */

@@ -13,6 +13,7 @@ import type { Master } from './master.ts'
 import type { Sockets } from './sockets.ts'
 import type { Order } from './signals.ts'
 import type { Pushers } from './pushers.ts'
+import type { Service, ServiceParts } from './service.ts'
 import type { Identity, StatusParts } from './status.ts'
 import type { Succession } from './succession.ts'
 
@@ -26,6 +27,8 @@ export interface OperationsParts
   readonly identity: Identity
   readonly settings: Pick<Settings, 'controlSocket' | 'pidfile'>
   readonly runtimeDir: string | undefined
+  /** The command's, where systemd wants to know how it is. */
+  readonly systemd: Pick<ServiceParts, 'env' | 'isSucceeded'> | undefined
 }
 
 export class Operations {
@@ -35,6 +38,7 @@ export class Operations {
   #admin: Admin | undefined
   #metrics: Metrics | undefined
   #pushers: Pushers | undefined
+  #service: Promise<Service> | undefined
   #timer: NodeJS.Timeout | undefined
 
   /** From here on every event of `log` is known. */
@@ -52,6 +56,9 @@ export class Operations {
     clearTimeout(this.#timer)
     if (this.#state !== 'closed') return
     this.#state = 'opening'
+    if (process.pid === 1)
+      void import('./zombies.ts').then(({ watchZombies }) => watchZombies(parts.log))
+    this.#service = parts.systemd && this.#tellSystemd(parts, parts.systemd)
     const [{ Control }, { runCommand }, { Status }, { Metrics }, { Pushers }] = await Promise.all([
       import('./control.ts'),
       import('./commands.ts'),
@@ -80,6 +87,14 @@ export class Operations {
     await Promise.all([this.#control.open(predecessor), this.#pushers.open(), admin])
   }
 
+  async #tellSystemd(
+    { log, master }: OperationsParts,
+    systemd: NonNullable<OperationsParts['systemd']>,
+  ): Promise<Service> {
+    const { Service } = await import('./service.ts')
+    return new Service({ ...systemd, log, master, ledger: this.ledger })
+  }
+
   async #openAdmin(parts: AdminParts, predecessor?: number): Promise<void> {
     if (parts.master.state.config.settings.admin === '') return
     const { makeAdmin } = await import('./admin.ts')
@@ -96,12 +111,13 @@ export class Operations {
     await this.#admin?.close()
     await this.#pushers?.close()
     this.#metrics?.close()
+    await (await this.#service)?.close()
   }
 }
 
 /** Orders and demands of commands go where signals go, but are refused while an upgrade is under way. */
 export function operationsParts(
-  { config, directory }: StartRequest,
+  { config, directory, command }: StartRequest,
   parts: Pick<OperationsParts, 'log' | 'sockets' | 'master'> & {
     name: string
     version: string
@@ -118,6 +134,9 @@ export function operationsParts(
     identity: { name, version, directory },
     settings: config.settings,
     runtimeDir: environment()['XDG_RUNTIME_DIR'],
+    systemd: command?.env['NOTIFY_SOCKET']
+      ? { env: command.env, isSucceeded: () => succession.isSucceeded }
+      : undefined,
     order(order, by) {
       succession.refuse(order)
       obey(order, by, undefined)

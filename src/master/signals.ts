@@ -33,3 +33,17 @@ export function listenToSignals(handle: (order: Order, name: string) => void): (
   })
   return () => listeners.forEach(([signal, listener]) => process.off(signal, listener))
 }
+
+/** What ends a process that does not handle them. */
+const FATAL = { SIGINT: 2, SIGQUIT: 3, SIGTERM: 15 } as const
+
+/**
+ * For process 1, of a container, which gets no signal that it has no handler for: docker stop would wait, then kill. Until
+ * listenToSignals(), and when that is over, they end it, with the status that it would have elsewhere.
+ */
+export function heedSignals(end: (exit: number) => void): void {
+  for (const [signal, number] of Object.entries(FATAL))
+    process.on(signal, () => {
+      if (process.listenerCount(signal) === 1) end(128 + number)
+    })
+}

@@ -3,6 +3,7 @@
 
 import net from 'node:net'
 import { fs, util } from '../builtin.ts'
+import { isAddressOf, type ActivatedSocket, type Announced } from '../activation.ts'
 import { UserError } from '../errors.ts'
 import type { ListenQuery } from '../protocol.ts'
 import { bindWithRights, PLAIN_RIGHTS, type SocketRights } from './socket-rights.ts'
@@ -29,6 +30,8 @@ interface Socket {
   readonly users: Set<number>
   /** From an old master: libuv did not bind it here, and would not unlink its path. */
   readonly isInherited: boolean
+  /** By systemd, whose it is. */
+  readonly activated?: ActivatedSocket
 }
 
 type Reply = (errno: number, handle?: Handle) => void
@@ -63,11 +66,36 @@ export class Sockets {
   /** Descriptors by number were open in the first master alone: what was not handed down under its number is not there. */
   #hasOwnDescriptors = true
 
+  /** Those that systemd has opened: they are used by whoever asks for their addresses or numbers, and never closed. */
+  adopt(activated: readonly ActivatedSocket[]): void {
+    for (const one of activated) {
+      const query = queryOf(one.fd)
+      const { handle } = one
+      const socket = { query, handle, users: new Set<number>(), isInherited: true, activated: one }
+      this.#sockets.set(keyOf(query), socket)
+    }
+  }
+
+  /** For a new master. */
+  get activated(): Announced[] {
+    return this.#activated.map(({ activated }) => ({ fd: activated.fd, name: activated.name }))
+  }
+
+  /** Sockets of systemd's that nobody listens on: who connects there waits in vain. */
+  get unused(): ActivatedSocket[] {
+    return this.#activated.flatMap(({ users, activated }) => (users.size === 0 ? activated : []))
+  }
+
+  get #activated(): (Socket & { activated: ActivatedSocket })[] {
+    return [...this.#sockets.values()].filter((one) => one.activated !== undefined) as never
+  }
+
   /** Those an old master had, open at descriptors from `first` on. Throws CANNOT_LISTEN if one of them can't be used. */
   inherit(queries: readonly ListenQuery[], first: number): void {
     this.#state = 'heir'
     this.#hasOwnDescriptors = false
     for (const [index, query] of queries.entries()) {
+      if (this.#sockets.has(keyOf(query))) continue // systemd's
       const handle = createServerHandle!(null, null, null, first + index, 0)
       if (typeof handle === 'number') throw bindError(query, handle)
       this.#sockets.set(keyOf(query), { query, handle, users: new Set(), isInherited: true })
@@ -132,7 +160,7 @@ export class Sockets {
   take(query: ListenQuery, worker: number, reply: Reply): void {
     if (this.#isOver) return reply(ECANCELED)
     const key = keyOf(query)
-    const known = this.#sockets.get(key)
+    const known = this.#find(query)
     if (known) return this.#hand(known, worker, reply)
     const bind = (): void => this.#bind(query, worker, reply)
     const others = this.#probing.get(key)
@@ -143,6 +171,12 @@ export class Sockets {
       this.#probing.delete(key)
       for (const one of all) one()
     })
+  }
+
+  #find(query: ListenQuery): Socket | undefined {
+    const known = this.#sockets.get(keyOf(query))
+    if (known || query.index !== 0 || query.fd !== null) return known
+    return this.#activated.find(({ activated }) => isAddressOf(activated, query))
   }
 
   #bind(query: ListenQuery, worker: number, reply: Reply): void {
@@ -167,8 +201,9 @@ export class Sockets {
 
   /** The application closed a server by itself: the last worker to do so closes the address. */
   release(query: ListenQuery, worker: number): void {
-    const socket = this.#sockets.get(keyOf(query))
-    if (socket?.users.delete(worker) && socket.users.size === 0) this.#close(socket)
+    const socket = this.#find(query)
+    if (socket?.users.delete(worker) && socket.users.size === 0 && !socket.activated)
+      this.#close(socket)
   }
 
   /** A worker ended; its sockets stay for its successor. */
@@ -179,7 +214,7 @@ export class Sockets {
   /** After a reload: addresses no worker listens on any more. */
   closeUnused(): void {
     for (const socket of this.#sockets.values())
-      if (socket.users.size === 0 && !isOwn(socket.query)) this.#close(socket)
+      if (socket.users.size === 0 && !isKept(socket)) this.#close(socket)
   }
 
   /** After closeAll(): another master begins. */
@@ -190,7 +225,7 @@ export class Sockets {
   /** For good: no worker gets a socket any more. */
   closeAll(): void {
     if (this.#state === 'succeeded') return
-    for (const socket of this.#sockets.values()) if (!isOwn(socket.query)) this.#close(socket)
+    for (const socket of this.#sockets.values()) if (!isKept(socket)) this.#close(socket)
     this.#state = 'closed'
   }
 
@@ -221,6 +256,20 @@ function bind(q: ListenQuery): Handle | number {
 }
 
 const isOwn = ({ index }: ListenQuery): boolean => index === MASTERS_OWN
+
+const isKept = ({ query, activated }: Socket): boolean => isOwn(query) || activated !== undefined
+
+/** What a worker asks with that wants the descriptor. */
+const queryOf = (fd: number): ListenQuery => ({
+  ...{ address: null, port: null, addressType: null, fd, flags: 0, index: 0 },
+})
+
+/** The listening socket that is open as `at`, and known as `fd`. Throws CANNOT_LISTEN if it is none. */
+export function openHandle(fd: number, at: number): Handle {
+  const handle = createServerHandle?.(null, null, null, at, 0) ?? -22
+  if (typeof handle === 'number') throw bindError(queryOf(fd), handle)
+  return handle
+}
 
 /** Not an abstract one, whose name begins with a zero byte. */
 const isFile = (q: ListenQuery): boolean => isUnix(q) && !q.address!.startsWith('\0')

@@ -1,5 +1,6 @@
 // Puts a master together and runs it: working directory, pidfile, log, sockets, signals. Runs in the master.
 
+import { formatUrl } from '../address.ts'
 import { fs } from '../builtin.ts'
 import { workerBounds, type Bounds } from '../cgroup.ts'
 import type { Config, StartRequest } from '../config.ts'
@@ -77,7 +78,7 @@ export async function startMaster(
   if (sockets === 'cluster' && config.settings.standby > 0) log.event('noStandby', {})
   if (sockets === 'cluster' && hasSocketRights(config)) log.event('noSocketRights', {})
   const birth = { request, name, sockets } satisfies Omit<Birth, 'config'>
-  const own = openSockets(config, heir, pidfile)
+  const own = openSockets(request, heir, pidfile)
   const groups = new Groups(config, log, request.directory)
   own.rights = rights
   return run(request, birth, {
@@ -193,6 +194,8 @@ async function takeCharge(
   const crown = { pidfile, sockets, log, version: version(), passage: takes ? passage : undefined }
   if (heir && !(await heir.takeCharge(crown))) return false
   sayReady(log, request, facts)
+  for (const { fd, name, address } of sockets.unused)
+    log.event('socketUnused', { name, url: formatUrl(address ?? { type: 'fd', fd }) })
   hooks.run('whenReady', { ...server, ...facts })
   void groups.start(heir?.processes)
   void operations.open(forOperations, heir?.bequest.pid)

@@ -13,6 +13,7 @@ import type {
 import type { LogEvent } from '../events.ts'
 import type { Crew } from './crew.ts'
 import type { MasterState } from './inputs.ts'
+import { unreadiness } from './health.ts'
 import type { Ledger } from './ledger.ts'
 import type { Master } from './master.ts'
 import { ResidentMemory } from './memory.ts'
@@ -58,6 +59,7 @@ export class Status {
       generation,
       target,
       ready: crew.ready.length,
+      unready: this.unready(),
       standby: workers.filter(({ state }) => state === 'standby').length,
       queued: queuedConnections(sockets.descriptors),
       requests: crew.traffic.requests,
@@ -119,8 +121,14 @@ export class Status {
     }
   }
 
+  /** Why the server should not get requests; empty if it should. */
+  unready(): string[] {
+    const { step, config } = this.#parts.master.state
+    return unreadiness({ step, ...this.#serving(), minReady: config.settings.minReady })
+  }
+
   /** Of the workers that are ready: how many there are, and how many of them are blocked. */
-  serving(): { ready: number; blocked: number } {
+  #serving(): { ready: number; blocked: number } {
     const now = performance.now()
     const { ready } = this.#parts.master.state.crew
     const blocked = ready.filter(({ watchdog }) => isBlocked(watchdog, now))

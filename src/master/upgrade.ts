@@ -11,7 +11,7 @@ import type { MasterState } from './inputs.ts'
 import { chooseNode } from './node-choice.ts'
 import type { SuccessionParts } from './succession.ts'
 import { Successor } from './successor.ts'
-import { tellSystemd } from './systemd.ts'
+import { heirsEnvironment, tellMainPid } from './systemd.ts'
 
 /** What a new master may take beyond `bootTimeout`: node, the package and the settings file are loaded, s. */
 const OWN_SECONDS = 10
@@ -130,12 +130,17 @@ export class Upgrade {
     const bequest: Bequest = {
       pid: process.pid,
       sockets: bound.map(({ query }) => query),
+      activated: sockets.activated,
       node: this.#command.node,
       ...this.#workers(),
     }
     return spawn(node, [...nodeArgs, script, ...words], {
       cwd: request.directory,
-      env: { ...env, PWD: request.directory, [BEQUEST_VARIABLE]: JSON.stringify(bequest) },
+      env: {
+        ...heirsEnvironment(env, process.pid),
+        PWD: request.directory,
+        [BEQUEST_VARIABLE]: JSON.stringify(bequest),
+      },
       stdio: ['inherit', 'inherit', 'inherit', ...bound.map(({ fd }) => fd), 'ipc'],
     })
   }
@@ -199,7 +204,7 @@ export class Upgrade {
     const seconds = (performance.now() - this.#beganAt) / 1000
     log.event('upgraded', { master: child.pid!, version, node, seconds })
     this.#onInCharge()
-    void tellSystemd(child.pid!, this.#command.env, log).then(() => this.#settle())
+    void tellMainPid(child.pid!, this.#command.env, log).then(() => this.#settle())
   }
 
   #wait(): void {

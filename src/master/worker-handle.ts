@@ -240,12 +240,15 @@ function fork({ init, preloaded, cwd, appArgs, nodeArgs, env }: SpawnOptions): W
   )
 }
 
+/** What systemd tells the process it started: a worker that took it for its own would speak for the service. */
+const SYSTEMDS = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID', 'LISTEN_PID', 'LISTEN_FDS']
 /** What is undefined here is not inherited: the application, and whoever gets it to show its environment, has no use for it. */
 export const secretless = Object.fromEntries(
-  settingNames
-    .filter((name) => settingRow(name).secret)
-    .flatMap(variablesOf)
-    .map((variable) => [variable, undefined]),
+  [
+    ...settingNames.filter((name) => settingRow(name).secret).flatMap(variablesOf),
+    ...SYSTEMDS,
+    'LISTEN_FDNAMES',
+  ].map((variable) => [variable, undefined]),
 )
 
 /**

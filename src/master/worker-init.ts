@@ -62,7 +62,7 @@ export const isExplicit = (config: Config, name: SettingName): boolean =>
 
 /** Not PORT and HOST, which are there for many programs. */
 const saysBind = (config: Config): boolean =>
-  isExplicit(config, 'bind') && !/^(PORT|HOST)/.test(config.sources.bind)
+  isExplicit(config, 'bind') && !/^(PORT|HOST|LISTEN_FDS)/.test(config.sources.bind)
 
 /** Everything WorkerHandle needs to start a worker in `slot`. */
 export function birth(

@@ -42,7 +42,7 @@ describe('a wrong word is met with the right one:', () => {
     ['reload', ['-x'], /^-x is not a flag of "supervisor reload"; its flags are --wait, /],
     ['events', ['--last'], /^--last needs a value: supervisor events /],
     ['reload', ['--wait=yes'], /^--wait takes no value: supervisor reload /],
-    ['status', ['now'], /^"now" is one argument too many: supervisor status$/],
+    ['status', ['now'], /^"now" is one argument too many: supervisor status \[--quiet\]$/],
     ['top', ['--json'], /^--json is not a flag of "supervisor top"/],
   ] as [OperatorCommand, string[], RegExp][])('%s %s', (command, words, complaint) => {
     expect(() => parseCall(command, words)).toThrow(complaint)

@@ -1,10 +1,15 @@
-// What deploy/ offers to Prometheus and Grafana names only metrics that exist, with labels that they have.
+// What deploy/ offers to Prometheus and Grafana names only metrics that exist, with labels that they have; its files for systemd
+// and Docker have times that agree with ours, and flags that exist.
 import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { parseWords } from '../../src/argv.ts'
 import { metricNames, metricRow, seriesNames } from '../../src/metric-table.ts'
+import { settingRow } from '../../src/settings.ts'
+import { tempDir } from '../helpers/temp.ts'
 
 const deploy = fileURLToPath(new URL('../../deploy', import.meta.url))
 const rules = join(deploy, 'prometheus/alerts.yml')
@@ -62,6 +67,12 @@ function faultsOf(expr: string): string[] {
   ]
 }
 
+const programInPath = (name: string): string | undefined =>
+  (process.env['PATH'] ?? '')
+    .split(delimiter)
+    .map((directory) => join(directory, name))
+    .find((file) => existsSync(file))
+
 test('the check knows what is wrong', () => {
   expect(faultsOf('up == 0')).toHaveLength(1)
   expect(faultsOf('nodicorn_worker > 0')).toEqual(['no such series: nodicorn_worker'])
@@ -84,12 +95,8 @@ describe('alerts.yml', () => {
     expect(new Set(alerts.map(({ name }) => name)).size).toBe(alerts.length)
   })
 
-  const promtool = (process.env['PATH'] ?? '')
-    .split(delimiter)
-    .map((directory) => join(directory, 'promtool'))
-    .find((file) => existsSync(file))
-
   test('is what promtool accepts, where there is one', () => {
+    const promtool = programInPath('promtool')
     if (promtool) execFileSync(promtool, ['check', 'rules', rules])
   })
 })
@@ -115,5 +122,61 @@ describe('dashboard.json', () => {
       'nodicorn_start_time_seconds',
       'nodicorn_build_info',
     ])
+  })
+})
+
+/** What follows `supervisor start`. */
+const wordsIn = (command: string): string[] => command.split(/supervisor start /)[1]!.split(' ')
+const graceful = Number(settingRow('gracefulTimeout').default)
+
+describe('systemd', () => {
+  const unit = readFileSync(join(deploy, 'systemd/app.service'), 'utf8')
+  const valueOf = (key: string): string => new RegExp(`^${key}=(.*)$`, 'm').exec(unit)?.[1] ?? ''
+
+  test('starts with flags that exist, and waits longer than a stop takes', () => {
+    expect(parseWords(wordsIn(valueOf('ExecStart')))).toMatchObject({
+      file: 'app.js',
+      problems: [],
+    })
+    expect(parseWords(wordsIn(valueOf('ExecStart'))).unknown).toEqual([])
+    expect(Number(valueOf('TimeoutStopSec'))).toBeGreaterThan(graceful)
+    expect([valueOf('Type'), valueOf('NotifyAccess')]).toEqual(['notify', 'all'])
+  })
+
+  test('the units are what systemd-analyze accepts, where there is one', (t) => {
+    const analyze = programInPath('systemd-analyze')
+    if (!analyze) return
+    const dir = tempDir(t)
+    const there = unit.replaceAll('/srv/app/node_modules/.bin/supervisor', process.execPath)
+    writeFileSync(join(dir, 'app.service'), there)
+    cpSync(join(deploy, 'systemd/app.socket'), join(dir, 'app.socket'))
+    const units = ['app.service', 'app.socket'].map((name) => join(dir, name))
+    expect(execFileSync(analyze, ['verify', ...units], { encoding: 'utf8', stdio: 'pipe' })).toBe(
+      '',
+    )
+  })
+})
+
+describe('docker', () => {
+  const dockerfile = readFileSync(join(deploy, 'docker/Dockerfile'), 'utf8')
+  const listOf = (instruction: string): string[] =>
+    JSON.parse(new RegExp(`^${instruction} (\\[.*\\])$`, 'm').exec(dockerfile)?.[1] ?? '[]')
+  const service = parse(readFileSync(join(deploy, 'docker/compose.yaml'), 'utf8')).services.app
+  const check = ['node_modules/.bin/supervisor', 'status', '--quiet']
+
+  test('the image starts as a user with flags that exist, and stops within the 10 s of docker stop', () => {
+    const command = [...listOf('ENTRYPOINT'), ...listOf('CMD')].join(' ')
+    const words = parseWords(wordsIn(command))
+    expect([words.file, words.problems, words.unknown]).toEqual(['app.js', [], []])
+    expect(/^USER (.+)$/m.exec(dockerfile)?.[1]).toBe('node')
+    expect(Number(/^ENV GRACEFUL_TIMEOUT=(\d+)$/m.exec(dockerfile)?.[1])).toBeLessThan(10)
+    expect(dockerfile).toContain(JSON.stringify(check).replaceAll(',', ', '))
+  })
+
+  test('compose gives more time than a stop takes, and asks the server for its health', () => {
+    const seconds = Number.parseInt(service.stop_grace_period as string, 10)
+    expect(seconds).toBeGreaterThan(Number(service.environment.GRACEFUL_TIMEOUT))
+    expect(service).toMatchObject({ init: true, read_only: true, tmpfs: ['/tmp'] })
+    expect(service.healthcheck.test).toEqual(['CMD', ...check])
   })
 })

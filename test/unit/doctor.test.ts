@@ -22,6 +22,7 @@ const healthy: DoctorFacts = {
   openFiles: 65_536,
   somaxconn: 4096,
   stopper: undefined,
+  isFirst: false,
   unwritable: [],
   certificate: undefined,
   oomKills: 0,
@@ -43,7 +44,11 @@ const set = (some: Partial<DoctorFacts['settings']>): Partial<DoctorFacts> => ({
   settings: { ...settings, ...some },
 })
 
-const docker = { name: 'Docker', seconds: 10, fix: 'docker run --stop-timeout N' }
+const docker = {
+  name: 'Docker',
+  seconds: 10,
+  fix: 'docker run --stop-timeout N (compose: stop_grace_period: Ns)',
+}
 
 const cases: [what: string, facts: Partial<DoctorFacts>, check: string, expected: string][] = [
   ['a certificate that is over', { certificate: Date.parse('2026-11-22') }, 'certificate', 'wrong'],
@@ -84,6 +89,7 @@ const cases: [what: string, facts: Partial<DoctorFacts>, check: string, expected
   ['no keep-alive', set({ keepAlive: 0 }), 'keepAlive', 'advice'],
   ['a stop that takes longer than Docker waits', { stopper: docker }, 'stop', 'advice'],
   ['one that does not', { stopper: docker, ...set({ gracefulTimeout: 8 }) }, 'stop', 'fine'],
+  ['process 1 of a container', { isFirst: true }, 'init', 'advice'],
   ['no timeout', set({ timeout: 0 }), 'timeout', 'advice'],
   ['no control socket', set({ controlSocket: 'off' }), 'control', 'advice'],
   [
@@ -119,6 +125,13 @@ test('a machine and settings without a fault are fine', () => {
   const findings = examine({ ...healthy, live: live({}) })
   expect(findings.filter(({ level }) => level !== 'fine')).toEqual([])
   expect(findings.length).toBeGreaterThan(12)
+})
+
+test('the fix for a short stop has the time that it needs', () => {
+  const found = examine({ ...healthy, stopper: docker }).find(({ check }) => check === 'stop')
+  expect(found!.fix).toMatch(
+    /--stop-timeout 35 \(compose: stop_grace_period: 35s\), or --graceful-timeout 8/,
+  )
 })
 
 test.each(cases)('%s', (_, facts, check, expected) => {

@@ -42,6 +42,7 @@ function picture({
       generation: 3,
       target: 2,
       ready: workers.length,
+      unready: [],
       standby: 0,
       processes: [],
       queued: 4,

@@ -51,6 +51,7 @@ const status = (workers: WorkerStatus[]): ServerStatus => ({
   generation: 1,
   target: workers.length,
   ready: workers.length,
+  unready: [],
   standby: 0,
   processes: [],
   queued: 0,
