@@ -114,8 +114,9 @@ describe('what pages name exists', () => {
   })
 
   test.each(pages.map(({ path }) => path))('flags and commands of %s', (path) => {
-    // Those of node, npm and vitest.
+    // Those of node, npm, vitest and test:frameworks.
     const others = [
+      '--write',
       '--require',
       '--no-save',
       '--prefix',
