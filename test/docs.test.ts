@@ -134,9 +134,10 @@ describe('what pages name exists', () => {
   })
 
   test.each(pages.map(({ path }) => path))('flags and commands of %s', (path) => {
-    // Those of node, npm, vitest and curl.
+    // Those of node, npm, vitest, curl and test:frameworks.
     const others = [
       '--data-binary',
+      '--write',
       '--require',
       '--no-save',
       '--prefix',
