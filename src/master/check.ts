@@ -103,15 +103,15 @@ class Trial {
   }
 }
 
-/** For the CLI: exit status 0 if the application loads, 1 if it doesn't, 2 if the settings are at fault. */
+/** For the CLI: exit status 0 if the application loads, 1 if it doesn't. Throws BAD_SETTING for certificates that cannot be used. */
 export async function checkApp(request: StartRequest): Promise<number> {
+  await loadCredentials(request.config, request.directory)
   try {
-    await loadCredentials(request.config, request.directory)
     await tryApp(request)
   } catch (error) {
     if (!(error instanceof UserError)) throw error
     process.stderr.write(`supervisor: ${error.message}\n`)
-    return error.exit === 2 ? 2 : 1
+    return 1
   }
   process.stdout.write(`supervisor: ${request.file} loads\n`)
   return 0
