@@ -19,7 +19,7 @@ import { isOperatorCommand, type OperatorCommand, operatorCommands } from './com
 import type { Heir } from './master/heir.ts'
 import { scriptAsTyped } from './master/node-choice.ts'
 import { heedSignals } from './master/signals.ts'
-import { packageJson } from './paths.ts'
+import { jobsCommand, packageJson } from './paths.ts'
 
 type Command = 'start' | 'check' | 'config'
 const COMMANDS: readonly Command[] = ['start', 'check', 'config']
@@ -37,6 +37,7 @@ const main = async (words: readonly string[]): Promise<number> => {
   const [first, ...rest] = words
   if (first !== undefined && isOperatorCommand(first)) return await operate(first, rest)
   if (first === 'init') return await init(rest)
+  if (first === 'jobs') return await jobs(rest)
   if (!isCommand(first)) return await withoutCommand(words)
   const parsed = parseWords(rest)
   if (parsed.own.has('help')) return print((await import('./help.ts')).commandHelp(first))
@@ -46,6 +47,15 @@ const main = async (words: readonly string[]): Promise<number> => {
     throw new UserError('UNKNOWN_SETTING', `--json is a flag of "supervisor config" only`)
   }
   return await commands[command](rest, parsed)
+}
+
+/** Modules of its own, outside of this file: only those who have jobs pay for them. */
+const jobs = async (words: readonly string[]): Promise<number> => {
+  if (words.some((word) => word === '--help' || word === '-h'))
+    return print((await import('./help.ts')).jobsHelp())
+  const { runJobs } = (await import(jobsCommand.href)) as typeof import('./jobs/command.ts')
+  forgiveClosedReader()
+  process.exit(await runJobs(words, workingDirectory()))
 }
 
 /** A command for a server that runs. */
@@ -186,6 +196,7 @@ const helpOf = async (help: Help, command: string | undefined): Promise<string> 
   if (isOperatorCommand(command)) return help.operatorHelp(command)
   if (command === 'completion') return help.completionHelp()
   if (command === 'init') return help.initHelp()
+  if (command === 'jobs') return help.jobsHelp()
   throw new UserError('BAD_COMMAND', await unknownCommand(command, []))
 }
 
@@ -199,7 +210,7 @@ const unknownCommand = async (first: string, words: readonly string[]): Promise<
   if (words.length > 0 && /^-|[./:]/.test(first))
     return `${quote(first)} is not a command; did you mean "supervisor start ${words.join(' ')}"?`
   const { nearest } = await import('./nearest.ts')
-  const all = [...COMMANDS, ...Object.keys(operatorCommands), 'init', 'completion', 'help']
+  const all = [...COMMANDS, ...Object.keys(operatorCommands), 'init', 'jobs', 'completion', 'help']
   const near = nearest(first, all)
   const advice = near ? `did you mean "supervisor ${near}"?` : '"supervisor --help" lists them'
   return `${quote(first)} is not a command; ${advice}`

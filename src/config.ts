@@ -6,6 +6,7 @@ import type { ActivatedSocket } from './activation.ts'
 import { adminFault } from './admin-address.ts'
 import { type ParsedArgs, parseWords } from './argv.ts'
 import { badSetting, ConfigErrors, UserError } from './errors.ts'
+import { completeJobs } from './jobs-setting.ts'
 import { findHooks, type FoundHooks, type Hooks, isHookName, OPTIONS } from './hooks.ts'
 import {
   addHostAndPort,
@@ -140,8 +141,13 @@ export const loadConfig = async (request: LoadConfigOptions = {}): Promise<Confi
   const merged = merge(layers)
   const fault = adminFault(merged.settings) ?? tlsFault(merged.settings)
   if (fault) throw new ConfigErrors([fault])
+  const { jobs } = merged.settings
+  const settings = jobs
+    ? Object.freeze({ ...merged.settings, jobs: completeJobs(jobs, env) })
+    : merged.settings
   return Object.freeze({
     ...merged,
+    settings,
     ...found,
     notes: Object.freeze([...words.notes, ...more.notes, ...file.notes]),
     ...(file.path && { file: file.path }),

@@ -80,6 +80,18 @@ export const errorCodes = {
     exit: 1,
     help: 'A worker cannot be looked into: it boots or leaves, it is being looked into already, it does not answer, or the file cannot be written.',
   },
+  NO_JOBS: {
+    exit: 2,
+    help: 'Background jobs are used but not configured, or a package that they need is not installed. The line has the npm install command.',
+  },
+  JOB_STORE: {
+    exit: 1,
+    help: 'The store of the jobs cannot be used: another process has it, it does not answer, or it may throw jobs away. The line says what to do.',
+  },
+  NO_JOB: {
+    exit: 1,
+    help: 'There is no job with this id: it never was, or it was finished so long ago that it was removed.',
+  },
   APP_FAILED: {
     exit: 3,
     help: 'The application threw, exited or did not listen in time before any worker was ready.',

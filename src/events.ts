@@ -452,6 +452,87 @@ export const events = {
     'error',
     (f) => `Start failed, waiting for a file to change (--reload): ${f.error}`,
   ),
+  jobStoreOpen: row<{ dataDir: string; isNew: boolean; seconds: number }>(
+    'info',
+    (f) =>
+      `Job store ${f.isNew ? 'made' : 'opened'} in ${f.dataDir} after ${seconds(f.seconds)}: it survives any crash of a process, ` +
+      'not a power failure, and serves this machine only; set REDIS_URL where that is not enough',
+  ),
+  jobStoreShared: row<{ dataDir: string; owner: number }>(
+    'info',
+    (f) => `Using the job store in ${f.dataDir}, which process ${f.owner} has opened`,
+  ),
+  jobStoreUnreadable: row<{ dataDir: string; movedTo: string }>(
+    'critical',
+    (f) =>
+      `The job store in ${f.dataDir} could not be read: it was moved to ${f.movedTo}, with the reason in the file WHY, and an empty one was made. The jobs in it are lost`,
+  ),
+  jobStoreSmall: row<{ bytes: number }>(
+    'warning',
+    (f) =>
+      `The embedded job store needs about 300 MB, and this machine has ${megabytes(f.bytes)}: a Redis needs less (REDIS_URL)`,
+  ),
+  jobsRemote: row<{ store: string }>('info', (f) => `Job store: ${f.store}`),
+  jobsForgetful: row<object>(
+    'warning',
+    () =>
+      'Redis keeps jobs in memory only, and a crash of Redis loses them: redis-cli CONFIG SET appendonly yes',
+  ),
+  jobsReady: row<{ group: string; worker: number; jobs: string[] }>(
+    'info',
+    (f) => `Job worker ready (pid: ${f.worker}): ${f.jobs.join(', ') || 'no jobs are defined'}`,
+  ),
+  jobFailed: row<{
+    job: string
+    id: string
+    attempt: number
+    attempts: number
+    error: string
+    isRetried: boolean
+  }>(
+    'warning',
+    (f) =>
+      `Job ${f.job} ${f.id} failed (attempt ${f.attempt} of ${f.attempts}${f.isRetried ? ', to be tried again' : ''}): ${f.error}`,
+  ),
+  jobsStalled: row<{ id: string }>(
+    'warning',
+    (f) => `Job ${f.id} was left by a process that died; it is begun again`,
+  ),
+  jobReturned: row<{ job: string; id: string }>(
+    'info',
+    (f) => `Job ${f.job} ${f.id} was not finished in time; it waits for the next process`,
+  ),
+  jobProcessStarted: row<{ group: string; worker: number }>(
+    'debug',
+    (f) => `Starting ${f.group} with pid: ${f.worker}`,
+  ),
+  jobProcessExited: row<{ group: string; worker: number; reason: string; uptime: number }>(
+    'info',
+    (f) => `Exited: ${f.group} (pid: ${f.worker}) after ${seconds(f.uptime)}: ${f.reason}`,
+  ),
+  jobProcessDied: row<{
+    group: string
+    worker: number
+    reason: string
+    uptime: number
+    wait: number
+  }>(
+    'error',
+    (f) =>
+      `Ended: ${f.group} (pid: ${f.worker}) after ${seconds(f.uptime)}: ${f.reason}; starting it again in ${seconds(f.wait)}`,
+  ),
+  jobProcessKilled: row<{ group: string; worker: number; why: string }>(
+    'error',
+    (f) => `Killed: ${f.group} (pid: ${f.worker}): ${f.why}`,
+  ),
+  jobsServing: row<{ workers: number; seconds: number }>(
+    'info',
+    (f) => `Jobs are ready: ${plural(f.workers, 'worker')} after ${seconds(f.seconds)}`,
+  ),
+  jobsDraining: row<{ grace: number }>(
+    'info',
+    (f) => `Shutting down: running jobs have ${seconds(f.grace)} to finish`,
+  ),
   waitingBeforeStop: row<{ seconds: number }>(
     'info',
     (f) =>

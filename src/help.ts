@@ -31,6 +31,7 @@ export const generalHelp = (): string =>
     ...commandLine('check', 'Load settings and app in another process, serve nothing'),
     ...commandLine('config', 'Show every setting, its value and where it came from'),
     ...commandLine('init', 'Write a Dockerfile, a unit, an nginx site ... for this app'),
+    ...commandLine('jobs', 'Run background jobs without a web server, or look at them'),
     ...commandLine('completion', 'Print what lets a shell complete: bash, zsh or fish'),
     ...commandLine('help', 'This text; "supervisor help COMMAND" tells more'),
     '',
@@ -114,6 +115,27 @@ export const completionHelp = (): string =>
     '  bash   eval "$(supervisor completion bash)"     in ~/.bashrc',
     '  zsh    eval "$(supervisor completion zsh)"      in ~/.zshrc, after compinit',
     '  fish   supervisor completion fish | source      in ~/.config/fish/config.fish',
+    '',
+  ].join('\n')
+
+/** `supervisor jobs --help` */
+export const jobsHelp = (): string =>
+  [
+    'Usage: supervisor jobs [--workers N] [-c FILE] [flags]',
+    '       supervisor jobs ls [--status STATUS] [--limit N]',
+    '       supervisor jobs show|cancel|retry ID',
+    '       supervisor jobs clean [--status completed|failed] [--age DURATION]',
+    '       supervisor jobs stats',
+    '',
+    ...wrap(
+      'Without a word after it, runs the background jobs of the settings file (jobs: { entry }): the embedded store, unless it runs already or another store is set, and the job processes. No web server.',
+      '',
+    ),
+    '',
+    ...wrap(
+      'The others ask the queue; --json prints JSON. clean removes finished jobs, all of them without --age.',
+      '',
+    ),
     '',
   ].join('\n')
 

@@ -2,6 +2,7 @@
 // `--help`, `supervisor config`, the JSON Schema and docs/settings.md all come from it.
 import type { InferInput, InferOutput } from 'valibot'
 import { adminAddress, secret } from './admin-address.ts'
+import { jobs } from './jobs-setting.ts'
 import * as kinds from './kinds.ts'
 import * as listenKinds from './listen-kinds.ts'
 import * as logKinds from './log-kinds.ts'
@@ -17,6 +18,7 @@ export const groups = [
   'Recycling',
   'Limits',
   'Process',
+  'Jobs',
   'Logging',
   'Development',
 ] as const
@@ -530,6 +532,13 @@ export const settings = {
     group: 'Process',
     flags: ['-n', '--proc-name'],
     help: 'The name shown in process titles, as in "supervisor: master [shop]". When unset, it is the name of the file of the app, or of its folder where the file has a common name such as app.js or index.js.',
+  },
+
+  jobs: {
+    ...jobs(),
+    default: undefined,
+    group: 'Jobs',
+    help: 'Background jobs, an object for the settings file: entry (the file that defines them), workers (processes, 2; the variable NUM_WORKERS wins), concurrency (jobs at a time in each, 2), store ("embedded", redis:// or postgres://; when unset, the variable REDIS_URL, else "embedded"), dataDir (of the embedded store, ./var/jobs), keep (how long finished jobs are kept, "24h"), grace (how long running jobs may take when their process stops, 30 s). Without it there are none. They are run by "supervisor jobs".',
   },
 
   logLevel: {

@@ -4,6 +4,7 @@ import { resolveWorkers, workerBounds } from './cgroup.ts'
 import type { Config } from './config.ts'
 import { type HookName, hookPlaces } from './hooks.ts'
 import { type SettingName, settingNames, settingRow } from './settings.ts'
+import { withoutSecrets } from './jobs-setting.ts'
 import type { WorkerCount } from './worker-count.ts'
 
 /** An aligned table; secrets (tokens, the values of `env`) are shown as ***. */
@@ -45,6 +46,8 @@ const shown = (name: SettingName, { settings }: Config): unknown => {
   if (name === 'env')
     return Object.fromEntries(Object.keys(settings.env).map((key) => [key, '***']))
   if (settingRow(name).secret) return settings[name] && '***'
+  if (name === 'jobs' && settings.jobs)
+    return { ...settings.jobs, store: withoutSecrets(settings.jobs.store ?? 'embedded') }
   if (name === 'umask') return settings.umask?.toString(8).padStart(4, '0')
   return settings[name]
 }

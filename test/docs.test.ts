@@ -156,6 +156,10 @@ describe('what pages name exists', () => {
       ...theirs.map((flag) => `--${flag}`),
       '--inspect',
       '--cpu-prof',
+      // those of supervisor jobs
+      '--status',
+      '--limit',
+      '--age',
     ])
     if (path === 'docs/benchmarks.md') for (const flag of benchmarkFlags()) known.add(flag)
     const code = [...codeIn(oursOf(page(path))), ...page(path).blocks.flatMap(oursInBlock)]
@@ -165,7 +169,16 @@ describe('what pages name exists', () => {
     )
     expect(flags.filter((flag) => !known.has(flag) && !refused.includes(flag))).toEqual([])
     const commands = code.flatMap((text) => /\bsupervisor ([a-z]+)\b/.exec(text)?.[1] ?? [])
-    const all = ['start', 'check', 'config', 'init', 'completion', 'help', ...operators] as string[]
+    const all = [
+      'start',
+      'check',
+      'config',
+      'init',
+      'jobs',
+      'completion',
+      'help',
+      ...operators,
+    ] as string[]
     expect(commands.filter((word) => !all.includes(word))).toEqual([])
   })
 

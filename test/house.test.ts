@@ -31,7 +31,7 @@ function importsOf(file: string): string[] {
 }
 
 /** Doors start things or gather them; nothing imports them. */
-const DOORS = ['index.ts', 'app.ts', 'cli.ts']
+const DOORS = ['index.ts', 'app.ts', 'jobs.ts', 'cli.ts']
 const isDoor = (file: string): boolean => DOORS.includes(file)
 
 const isOurs = (imported: string): boolean => imported.endsWith('.ts')
@@ -96,6 +96,8 @@ const onlyThere: Record<string, Rule> = {
       'master/worker-handle.ts',
       'init/from/expression.ts',
       'init/from/pm2.ts',
+      // what its parent tells a job process, or an application that enqueues
+      'jobs/environment.ts',
     ],
   },
   'ends the process': {
@@ -107,6 +109,7 @@ const onlyThere: Record<string, Rule> = {
       'worker/entry.ts',
       'worker/app-loader.ts',
       'init/from/ecosystem.ts',
+      'jobs/master-channel.ts',
     ],
   },
   'starts processes': {
@@ -119,6 +122,8 @@ const onlyThere: Record<string, Rule> = {
       'master/upgrade.ts',
       'master/systemd.ts',
       'init/from/ecosystem.ts',
+      // where there is no master
+      'jobs/supervise.ts',
     ],
   },
   // Signal 0 only asks; -process.pid is the caller's own process group.
@@ -131,11 +136,14 @@ const onlyThere: Record<string, Rule> = {
       'worker/watchdog.ts',
       'master/upgrade.ts',
       'client/signals.ts',
+      'jobs/supervise.ts',
+      // process.exit() would wait for a thread that can't be ended
+      'jobs/master-channel.ts',
     ],
   },
   'listens for signals': {
     what: /process\.(on|once|prependListener)\(\s*('SIG|signal\b)/,
-    only: ['master/signals.ts', 'worker/drain.ts', 'client/signals.ts'],
+    only: ['master/signals.ts', 'worker/drain.ts', 'client/signals.ts', 'jobs/master-channel.ts'],
   },
   'patches Node': {
     what: /\bproto(type)?(\.\w+|\[[^\]]+\]) = |Object\.definePropert(y|ies)\(\w+\.prototype/,

@@ -4,6 +4,9 @@
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from '../config.ts'
+import { jobGroups } from '../jobs/groups.ts'
+import type { FromJobs } from '../jobs/master-channel.ts'
+import type { CompleteJobs } from '../jobs-setting.ts'
 import type { ProcessStatus } from '../control-protocol.ts'
 import { isAlive } from '../is-alive.ts'
 import type { Log } from '../log.ts'
@@ -18,6 +21,12 @@ const QUICK_SECONDS = 2
 const KILL_AGAIN_MS = 1_000
 /** How often we look whether those of an old master are gone, ms. */
 const LOOK_MS = 50
+/** A job process may take so long to be ready, and may be silent for so long; and what it takes beyond the grace of its jobs, ms. */
+const BOOT_MS = 60_000
+const SILENT_MS = 15_000
+const BEYOND_MS = 8_000
+/** Before it is killed, what its channel holds is read: the silence may have been our own. */
+const CONFIRM_MS = 1_000
 
 /** What has become of the processes in a slot of a group. */
 type Fate = Pick<ProcessStatus, 'restarts' | 'lastRestart'>
@@ -37,6 +46,8 @@ export class Groups {
   #config: Config
   #generation = 0
   #step: 'waiting' | 'running' | 'stopping' = 'waiting'
+  /** A stop may be in a hurry; ms of performance.now(). */
+  #quickEnd = Infinity
 
   constructor(config: Config, log: Log, directory: string) {
     this.#config = config
@@ -66,19 +77,21 @@ export class Groups {
   stop(mode: DrainMode): void {
     this.#step = 'stopping'
     const quickEnd = performance.now() + QUICK_SECONDS * 1000
-    for (const one of this.#all) {
-      this.#retire(one, 'stop')
-      if (mode === 'quick') one.deadline = Math.min(one.deadline, quickEnd)
-    }
+    this.#quickEnd = mode === 'quick' ? quickEnd : Infinity
+    for (const one of this.#all) if (one.spec.order === 'rest') this.#retire(one, 'stop')
     this.#turn()
+  }
+
+  /** The workers are gone. True if all of ours are, too; the store has been told to end when nobody else needs it. */
+  finish(): boolean {
+    const others = [...this.#all].some(({ spec }) => spec.order === 'rest')
+    if (!others) for (const one of this.#all) this.#retire(one, 'stop')
+    this.#turn()
+    return this.#all.size === 0
   }
 
   killAll(why: string): void {
     for (const one of this.#all) this.#kill(one, why)
-  }
-
-  get isGone(): boolean {
-    return this.#all.size === 0
   }
 
   get status(): ProcessStatus[] {
@@ -117,10 +130,12 @@ export class Groups {
 
   #turn(): void {
     const now = performance.now()
-    for (const one of this.#all) if (now >= one.deadline) this.#expire(one)
+    for (const one of this.#all)
+      if (now >= one.deadline) this.#expire(one)
+      else if (now >= dueAt(one)) this.#suspect(one, now)
     const starts = this.#step === 'running' ? this.#specs.map((spec) => this.#fill(spec, now)) : []
     if (this.#step === 'running') this.#dropOthers()
-    const deadlines = [...this.#all].map(({ deadline }) => deadline)
+    const deadlines = [...this.#all].map((one) => Math.min(one.deadline, dueAt(one)))
     this.#alarm.set(Math.min(...starts, ...deadlines, Infinity))
   }
 
@@ -128,8 +143,10 @@ export class Groups {
   #fill(spec: GroupSpec, now: number): number {
     const own = [...this.#all].filter((one) => one.spec.name === spec.name)
     const stale = own.find(({ generation }) => generation < this.#generation)
-    if (stale && !own.some(({ state }) => state === 'draining' || state === 'killed'))
+    const isStore = spec.order === 'store'
+    if (stale && !isStore && own.every(({ state }) => state === 'ready'))
       this.#retire(stale, 'reload')
+    if (!isStore && !this.#hasStore) return Infinity
     let wakeAt = Infinity
     for (let slot = 0; slot < spec.count; slot++) {
       if (own.some((one) => one.slot === slot)) continue
@@ -138,6 +155,14 @@ export class Groups {
       else this.#spawn(spec, slot)
     }
     return wakeAt
+  }
+
+  /** Ready, or not needed. */
+  get #hasStore(): boolean {
+    const names = this.#specs.flatMap(({ name, order }) => (order === 'store' ? [name] : []))
+    const isReady = ({ spec, state }: SideProcess): boolean =>
+      names.includes(spec.name) && state === 'ready'
+    return names.length === 0 || [...this.#all].some(isReady)
   }
 
   /** The settings no longer have them. */
@@ -150,17 +175,37 @@ export class Groups {
 
   #spawn(spec: GroupSpec, slot: number): void {
     const one: SideProcess = new SideProcess(spec, slot, this.#generation, {
-      ready: () => void one.advance('ready'),
+      ready: () => this.#ready(one),
+      message: (message) => this.#hear(one, message),
       exit: (code, signal) => this.#exited(one, code, signal),
     })
     this.#all.add(one)
     if (one.pid > 0) this.#log.event('processBooting', one.facts)
   }
 
+  #ready(one: SideProcess): void {
+    if (one.advance('ready') === 'announce' && one.spec.order === 'store') this.#turn()
+  }
+
+  #hear(one: SideProcess, message: FromJobs): void {
+    if (message.type === 'event') this.#log.event(message.name, message.facts as never)
+    if (message.type === 'fatal') one.lastWords.note(message.message)
+  }
+
+  #suspect(one: SideProcess, now: number): void {
+    if (one.suspectedAt === undefined || one.suspectedAt < one.heardAt) {
+      one.suspectedAt = now
+      return
+    }
+    const why = one.state === 'booting' ? 'it was not ready in time' : 'nothing was heard from it'
+    this.#kill(one, why)
+  }
+
   #retire(one: SideProcess, reason: 'reload' | 'scale' | 'stop'): void {
     if (one.advance('retire') !== 'drain') return
     one.reason = reason
-    one.deadline = performance.now() + one.spec.grace * 1000
+    const extra = one.spec.kind === 'jobs' ? BEYOND_MS : 0
+    one.deadline = Math.min(performance.now() + one.spec.grace * 1000 + extra, this.#quickEnd)
     one.drain()
   }
 
@@ -218,16 +263,40 @@ export class Groups {
   }
 }
 
-/** What the setting `processes` asks for. */
+/** When its silence is too long; ms of performance.now(). */
+function dueAt({ spec, state, heardAt, bornAt, suspectedAt = -Infinity }: SideProcess): number {
+  if (spec.kind !== 'jobs' || (state !== 'booting' && state !== 'ready')) return Infinity
+  const due = state === 'booting' ? bornAt + BOOT_MS : heardAt + SILENT_MS
+  return suspectedAt < heardAt ? due : Math.max(due, suspectedAt + CONFIRM_MS)
+}
+
+/** What the settings ask for. */
 function specsOf({ settings }: Config, directory: string): GroupSpec[] {
   const cwd = settings.chdir || directory
-  return Object.entries(settings.processes).map(([name, group]) => ({
+  const beside = Object.entries(settings.processes).map(([name, group]): GroupSpec => ({
     name,
     count: group.workers,
     kind: group.entry === undefined ? 'program' : 'node',
+    order: 'rest',
     words: group.entry === undefined ? group.command : [resolve(cwd, group.entry)],
     env: { ...settings.env, ...group.env },
     cwd,
     grace: group.grace ?? settings.gracefulTimeout,
+  }))
+  return [...jobSpecs(settings, cwd), ...beside]
+}
+
+function jobSpecs({ jobs, env }: Config['settings'], cwd: string): GroupSpec[] {
+  // without job workers there is no store either: whoever runs `supervisor jobs` here has it
+  if (!jobs || jobs.workers === 0) return []
+  return jobGroups(jobs as CompleteJobs, cwd).map(({ name, file, count, env: own }) => ({
+    name,
+    count,
+    kind: 'jobs',
+    order: name === 'jobs-store' ? 'store' : 'rest',
+    words: [file],
+    env: { ...env, ...own },
+    cwd,
+    grace: jobs.grace,
   }))
 }

@@ -315,7 +315,7 @@ export class Master {
   }
 
   #settle(now: number): void {
-    if (this.#phase.step === 'stopping' && this.#crew.size === 0 && this.#o.groups.isGone)
+    if (this.#phase.step === 'stopping' && this.#crew.size === 0 && this.#o.groups.finish())
       return this.#end(this.#phase.beganAt, now)
     const { ready, oldestGeneration } = this.#crew
     if (ready.length < this.#size.target) return

@@ -5,6 +5,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fs } from '../builtin.ts'
 import { environment } from '../config.ts'
+import type { Drain, FromJobs } from '../jobs/master-channel.ts'
 import { besideEntry } from '../paths.ts'
 import { SLOT_VARIABLE } from '../protocol.ts'
 import { LastWords } from './last-words.ts'
@@ -15,9 +16,12 @@ import { secretless, sendSignal, typescriptArgs } from './worker-handle.ts'
 export interface GroupSpec {
   readonly name: string
   readonly count: number
-  /** Of `kind` 'node': the file; else the program and its arguments. */
+  /** Of a program, it and its arguments; else the file that node runs. */
   readonly words: readonly string[]
-  readonly kind: 'node' | 'program'
+  /** `jobs`: ours; it says when it is ready and that it lives, and is told to end by its channel. */
+  readonly kind: 'node' | 'program' | 'jobs'
+  /** `store`: before the others, and after all others and the workers are gone; a reload lets it run. */
+  readonly order: 'store' | 'rest'
   readonly env: Readonly<Record<string, string>>
   readonly cwd: string
   /** Seconds to end in, when it is told to. */
@@ -26,6 +30,7 @@ export interface GroupSpec {
 
 export interface SideEvents {
   ready(): void
+  message(message: FromJobs): void
   exit(code: number | null, signal: NodeJS.Signals | null): void
 }
 
@@ -45,6 +50,10 @@ export class SideProcess {
   readonly lastWords = new LastWords(false)
   /** When it is killed if it is still there; ms of performance.now(). */
   deadline = Infinity
+  /** When it was last heard of, if it says that it lives; ms of performance.now(). */
+  heardAt = this.bornAt
+  /** When its silence was first found to be too long; ms of performance.now(). */
+  suspectedAt: number | undefined
   /** Why it was told to go, in the words of the log. */
   reason: string | undefined
   #state: State = 'booting'
@@ -56,7 +65,8 @@ export class SideProcess {
     this.generation = generation
     this.#child = start(spec, slot)
     this.#child.stderr?.on('data', (chunk: Buffer) => this.lastWords.hear(chunk))
-    this.#child.once('spawn', () => events.ready())
+    if (spec.kind === 'jobs') this.#child.on('message', (message) => this.#hear(message, events))
+    else this.#child.once('spawn', () => events.ready())
     this.#child.on('error', (error) => this.pid === 0 && this.#neverLived(error, events))
     this.#child.once('exit', (code, signal) => this.#afterExit(() => events.exit(code, signal)))
   }
@@ -87,15 +97,24 @@ export class SideProcess {
     return action
   }
 
-  /** SIGTERM for itself alone: what it has started is its own affair until it is gone. */
+  /** For itself alone: what it has started is its own affair until it is gone. */
   drain(): void {
-    sendSignal(this.pid, 'SIGTERM')
+    if (this.spec.kind !== 'jobs') return sendSignal(this.pid, 'SIGTERM')
+    const message: Drain = { type: 'drain', grace: this.spec.grace }
+    this.#child.send(message, () => undefined) // EPIPE, ERR_IPC_CHANNEL_CLOSED: it is about to end
   }
 
   /** SIGKILL for it and everything it started. */
   kill(): void {
     sendSignal(-this.pid, 'SIGKILL')
     sendSignal(this.pid, 'SIGKILL')
+  }
+
+  #hear(raw: unknown, events: SideEvents): void {
+    const message = raw as FromJobs
+    this.heardAt = performance.now()
+    if (message.type === 'ready') events.ready()
+    else if (message.type !== 'beat') events.message(message)
   }
 
   /** ENOENT, EACCES, EAGAIN: there is no process, and there will be no exit event. */
@@ -114,6 +133,12 @@ export class SideProcess {
 function start({ name, kind, words, env, cwd }: GroupSpec, slot: number): ChildProcess {
   const own = { ...secretless, ...env, SUPERVISOR_GROUP: name, [SLOT_VARIABLE]: String(slot) }
   const options = { cwd, env: { ...environment(), ...own }, detached: true }
+  if (kind === 'jobs')
+    return spawn(process.execPath, [...words], {
+      ...options,
+      serialization: 'advanced',
+      stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
+    })
   if (kind === 'node') {
     const [file] = words as [string]
     const args = [...typescriptArgs(file), '--import', besideEntry.href, ...words]

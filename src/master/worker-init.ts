@@ -5,6 +5,8 @@ import { meantFormat } from '../access-format.ts'
 import { parseAddress, tryAddress } from '../address.ts'
 import { fs } from '../builtin.ts'
 import type { Config, StartRequest } from '../config.ts'
+import { jobVariables } from '../jobs/groups.ts'
+import type { CompleteJobs } from '../jobs-setting.ts'
 import { isReadable } from '../log.ts'
 import { hookPlaces, type HookName } from '../hooks.ts'
 import type { SettingName } from '../settings.ts'
@@ -104,12 +106,19 @@ export function birth(
     appArgs: b.request.appArgs,
     nodeArgs: [`--max-http-header-size=${settings.maxHeaderSize}`, ...settings.nodeArgs],
     env: {
+      ...forJobs(b),
       ...portFromBind(b.config, b.request.file),
       ...threadPool(settings.threads),
       ...settings.env,
     },
   }
 }
+
+/** An application enqueues where the job workers look. */
+const forJobs = ({ config: { settings }, request }: Birth): Record<string, string> =>
+  settings.jobs
+    ? jobVariables(settings.jobs as CompleteJobs, settings.chdir || request.directory)
+    : {}
 
 const tlsInit = ({ settings }: Config): TlsInit => ({
   http2: settings.http2,

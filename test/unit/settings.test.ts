@@ -210,7 +210,7 @@ test.each(values)('a settings file may say %s: %j is %j', (name, value, output) 
 
 test.each(settingNames)('the default of %s is a value it can have', (name) => {
   const { default: value } = settingRow(name)
-  if (value === undefined) expect(['umask', 'socketMode']).toContain(name)
+  if (value === undefined) expect(['umask', 'socketMode', 'jobs']).toContain(name)
   else expect(fromFile(name, value)).toEqual(value)
 })
 

@@ -1,0 +1,67 @@
+// What every process of the job queue is told, in one variable. Runs in the job processes, and in applications that enqueue; the
+// only reader of it.
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { LONGEST_PATH } from '../control-place.ts'
+import { UserError } from '../errors.ts'
+import type { CompleteJobs } from '../jobs-setting.ts'
+
+export const VARIABLE = 'NODICORN_JOBS'
+
+/** Absolute paths; durations in seconds. */
+export interface JobsEnvironment {
+  readonly entry: string
+  readonly concurrency: number
+  /** `embedded`, or a URL. */
+  readonly store: string
+  readonly dataDir: string
+  /** Of the embedded store. */
+  readonly socket: string
+  readonly keep: number
+  readonly grace: number
+}
+
+/** `directory`: what relative paths of the settings are relative to. */
+export function environmentOf(settings: CompleteJobs, directory: string): JobsEnvironment {
+  const dataDir = resolve(directory, settings.dataDir)
+  return {
+    entry: resolve(directory, settings.entry),
+    concurrency: settings.concurrency,
+    store: settings.store,
+    dataDir,
+    socket: socketOf(dataDir),
+    keep: settings.keep,
+    grace: settings.grace,
+  }
+}
+
+/** In the data directory, unless its path is too long for a socket's address. */
+function socketOf(dataDir: string): string {
+  const path = join(dataDir, 'store.sock')
+  if (path.length <= LONGEST_PATH) return path
+  const { createHash } = process.getBuiltinModule('node:crypto') // loading it takes longer than all else here
+  const mark = createHash('sha256').update(dataDir).digest('hex').slice(0, 16)
+  return join(tmpdir(), `nodicorn-jobs-${process.getuid?.() ?? 0}`, `${mark}.sock`)
+}
+
+/** What the parent said. Undefined in a program that nobody of us has started. */
+export function givenEnvironment(): JobsEnvironment | undefined {
+  const text = process.env[VARIABLE]
+  return text ? (JSON.parse(text) as JobsEnvironment) : undefined
+}
+
+/**
+ * What the parent said, else the settings file of the working directory: a script can enqueue too.
+ * @throws UserError NO_JOBS if there is neither.
+ */
+export async function findEnvironment(): Promise<JobsEnvironment> {
+  const given = givenEnvironment()
+  if (given) return given
+  const { loadConfig } = await import('../config.ts')
+  const { settings } = await loadConfig()
+  if (settings.jobs) return environmentOf(settings.jobs as CompleteJobs, process.cwd())
+  throw new UserError(
+    'NO_JOBS',
+    `jobs are not configured: the settings file in ${process.cwd()} has no jobs, such as jobs: { entry: './jobs.js' }`,
+  )
+}

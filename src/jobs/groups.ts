@@ -1,0 +1,42 @@
+// Which processes the jobs need, in the order of their start. Pure: settings in, a list out; who starts them is somebody else.
+import type { CompleteJobs } from '../jobs-setting.ts'
+import { jobsStoreEntry, jobsWorkerEntry } from '../paths.ts'
+import { environmentOf, VARIABLE } from './environment.ts'
+
+export interface ProcessSpec {
+  /** As in the log. */
+  readonly name: 'jobs-store' | 'jobs'
+  /** To fork, with an IPC channel: see master-channel.ts for what goes over it. */
+  readonly file: string
+  readonly count: number
+  /** Beside what they inherit. */
+  readonly env: Readonly<Record<string, string>>
+}
+
+/** `directory`: what relative paths of the settings are relative to. A store that runs already is left out with `hasStore`. */
+export function jobGroups(
+  settings: CompleteJobs,
+  directory: string,
+  { hasStore = false } = {},
+): ProcessSpec[] {
+  const env = jobVariables(settings, directory)
+  const store: ProcessSpec = { name: 'jobs-store', file: jobsStoreEntry, count: 1, env }
+  const workers: ProcessSpec = {
+    name: 'jobs',
+    file: jobsWorkerEntry,
+    count: settings.workers,
+    env,
+  }
+  return [
+    ...(settings.store === 'embedded' && !hasStore ? [store] : []),
+    ...(settings.workers > 0 ? [workers] : []),
+  ]
+}
+
+/** What an application needs that enqueues, too. */
+export const jobVariables = (
+  settings: CompleteJobs,
+  directory: string,
+): Record<string, string> => ({
+  [VARIABLE]: JSON.stringify(environmentOf(settings, directory)),
+})

@@ -1,0 +1,229 @@
+// A job process: takes jobs from the queue, has threads run them, and keeps their locks. Forked by whoever starts the jobs; its
+// settings are in NODICORN_JOBS.
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Job, Queue, Relay, Worker } from 'bullmq'
+import { UserError } from '../errors.ts'
+import { withoutSecrets } from '../jobs-setting.ts'
+import { CANCEL, openStore, type Store } from './connect.ts'
+import type { Limits } from './define.ts'
+import { givenEnvironment, type JobsEnvironment } from './environment.ts'
+import { MasterChannel } from './master-channel.ts'
+import { JobRun } from './run-job.ts'
+import { refusal } from './store/redis.ts'
+import { Threads } from './threads.ts'
+import { CANCELLED, type Payload } from './views.ts'
+
+/** A dead process's jobs are taken up again within the two together, ms. */
+const LOCK_MS = 10_000
+const STALLED_MS = 5_000
+/** So often a job may be begun again after its process died; then it has failed: it is what kills them. */
+const MAX_STALLS = 2
+/** A lost connection is tried again after so long, ms. */
+const RETRY_MS = 1_000
+/** How often finished jobs that are old enough are removed, ms, and how many at a time. */
+const CLEAN_MS = 300_000
+const CLEAN_COUNT = 1_000
+/** Beyond the grace, for what ends by force and for the last words to the store, s. */
+const LAST_WORDS = 3
+
+class JobProcess {
+  readonly #environment: JobsEnvironment
+  readonly #store: Store
+  readonly #threads: Threads
+  readonly #limits: ReadonlyMap<string, Limits>
+  readonly #channel: MasterChannel
+  readonly #running = new Map<string, JobRun>()
+  readonly #worker: Worker<Payload>
+  readonly #queue: Queue<Payload>
+  readonly #relay: Relay
+
+  constructor(
+    environment: JobsEnvironment,
+    store: Store,
+    threads: Threads,
+    limits: ReadonlyMap<string, Limits>,
+    channel: MasterChannel,
+  ) {
+    this.#environment = environment
+    this.#store = store
+    this.#threads = threads
+    this.#limits = limits
+    this.#channel = channel
+    this.#queue = store.queue()
+    this.#relay = store.relay()
+    this.#worker = store.worker((job, token) => this.#run(job, token), {
+      concurrency: environment.concurrency,
+      lockDuration: LOCK_MS,
+      stalledInterval: STALLED_MS,
+      maxStalledCount: MAX_STALLS,
+      runRetryDelay: RETRY_MS,
+      removeOnComplete: { age: environment.keep },
+      removeOnFail: { age: environment.keep },
+    })
+    this.#worker.on('stalled', (id) => channel.event('jobsStalled', { id }))
+    this.#worker.on('failed', (job, error) => this.#tellFailed(job, error))
+  }
+
+  async start(): Promise<void> {
+    await this.#worker.waitUntilReady()
+    await this.#relay.subscribe<{ id: string }>(CANCEL, ({ data }) =>
+      this.#running.get(data.id)?.stop('cancelled'),
+    )
+    const ms = Math.min(CLEAN_MS, Math.max(1_000, (this.#environment.keep * 1000) / 4))
+    setInterval(() => void this.#clean(), ms).unref()
+  }
+
+  async #run(job: Job<Payload>, token: string | undefined): Promise<unknown> {
+    const { UnrecoverableError, WaitingError } = this.#store.bullmq
+    const limits = this.#limits.get(job.name)
+    if (!limits) throw new UnrecoverableError(`no job "${job.name}" is defined`)
+    // whoever enqueues may say nothing of it: the definition is here
+    job.opts.attempts ||= limits.attempts
+    if (limits.backoff > 0)
+      job.opts.backoff ??= { type: 'exponential', delay: limits.backoff * 1000 }
+    const run = this.#begin(job, limits)
+    this.#running.set(job.id!, run)
+    const { outcome, reason } = await run.end
+    this.#running.delete(job.id!)
+    if (reason === 'stopping') {
+      await job.moveToWait(token)
+      this.#channel.event('jobReturned', { job: job.name, id: job.id! })
+      throw new WaitingError()
+    }
+    if (!('error' in outcome)) return outcome.value
+    const { message, stack, isFinal } = outcome.error
+    const failure =
+      isFinal || reason === CANCELLED ? new UnrecoverableError(message) : new Error(message)
+    if (stack !== undefined) failure.stack = stack
+    throw failure
+  }
+
+  #begin(job: Job<Payload>, limits: Limits): JobRun {
+    const task = {
+      name: job.name,
+      data: job.data.data,
+      id: job.id!,
+      attempt: job.attemptsMade + 1,
+    }
+    return new JobRun(task, limits, {
+      run: (one, transfer, signal) => this.#threads.run(one, limits.memory, transfer, signal),
+      progress: (value) => job.updateProgress(value as object),
+      log: (text) => {
+        job.log(text).catch(forgotten)
+      },
+      stuck: () => void this.#leave(job),
+    })
+  }
+
+  #tellFailed(job: Job<Payload> | undefined, error: Error): void {
+    if (!job) return
+    const attempts = job.opts.attempts || 1
+    this.#channel.event('jobFailed', {
+      job: job.name,
+      id: job.id!,
+      attempt: job.attemptsMade,
+      attempts,
+      error: error.message,
+      isRetried: job.finishedOn === undefined,
+    })
+  }
+
+  /** Finished jobs are removed when others finish; where none do, here. */
+  async #clean(): Promise<void> {
+    const age = this.#environment.keep * 1000
+    try {
+      for (const state of ['completed', 'failed'] as const)
+        await this.#queue.clean(age, CLEAN_COUNT, state)
+    } catch (error) {
+      forgotten(error) // ECONNREFUSED: the store restarts, and the next time is soon
+    }
+  }
+
+  /** A thread that can't be ended keeps its memory and its processor: the process goes when its other jobs have finished. */
+  async #leave(job: Job<Payload>): Promise<void> {
+    const { grace } = this.#environment
+    await this.drain(grace)
+    this.#channel.kill(
+      `job ${job.name} ${job.id} is in native code, which only the end of its process can stop`,
+    )
+  }
+
+  /** Takes no more jobs; what still runs after `grace` seconds goes back to the queue, its attempts as they were. */
+  async drain(grace: number): Promise<void> {
+    const closed = this.#worker.close()
+    const late = new AbortController()
+    const deadline = sleep(grace * 1000, undefined, { signal: late.signal }).then(
+      () => this.#running.forEach((run) => run.stop('stopping')),
+      () => undefined, // AbortError: all have finished
+    )
+    await Promise.race([closed, deadline.then(() => sleep(LAST_WORDS * 1000))])
+    late.abort()
+    const rest = [this.#relay.close(), this.#queue.close()]
+    await Promise.race([
+      Promise.allSettled(rest),
+      sleep(LAST_WORDS * 1000, undefined, { ref: false }),
+    ])
+    await this.#store.close()
+  }
+}
+
+/** ECONNREFUSED: the store is away. What is lost is not the job. */
+function forgotten(error: unknown): void {
+  if (!(error instanceof Error)) throw error
+}
+
+async function main(): Promise<void> {
+  const environment = givenEnvironment()!
+  let jobs: JobProcess | undefined
+  const channel = new MasterChannel({
+    drain: async (grace) => await jobs?.drain(grace),
+    orphaned: async () => await jobs?.drain(environment.grace),
+    onTerm: { grace: environment.grace },
+  })
+  process.title = 'supervisor: job worker'
+  try {
+    const threads = await Threads.create(environment)
+    const [store, table] = await Promise.all([
+      openStore(environment, 'worker'),
+      describe(threads, environment),
+    ])
+    judge(store, environment, channel)
+    jobs = new JobProcess(environment, store, threads, new Map(table), channel)
+    await jobs.start()
+    const names = table.map(([name]) => name)
+    channel.event('jobsReady', { group: 'jobs', worker: process.pid, jobs: names })
+    channel.ready()
+  } catch (error) {
+    const isOurs = error instanceof UserError
+    channel.fatal(withoutUrl((error as Error).message, environment), { final: isOurs })
+  }
+}
+
+async function describe(
+  threads: Threads,
+  { entry }: JobsEnvironment,
+): ReturnType<Threads['describe']> {
+  try {
+    return await threads.describe()
+  } catch (error) {
+    throw new UserError(
+      'APP_FAILED',
+      `the jobs in ${entry} can't be loaded: ${(error as Error).message}`,
+    )
+  }
+}
+
+function judge(store: Store, { store: url }: JobsEnvironment, channel: MasterChannel): void {
+  for (const fault of store.faults) {
+    const sentence = refusal(fault)
+    if (sentence) throw new UserError('JOB_STORE', sentence)
+    channel.event('jobsForgetful', {})
+  }
+  if (url !== 'embedded') channel.event('jobsRemote', { store: withoutSecrets(url) })
+}
+
+/** Drivers may quote the URL that they were given, with its password. */
+const withoutUrl = (message: string, { store }: JobsEnvironment): string =>
+  store === 'embedded' ? message : message.replaceAll(store, withoutSecrets(store))
+
+await main()
