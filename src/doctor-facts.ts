@@ -9,6 +9,7 @@ import { fs } from './builtin.ts'
 import { grantedBy, oomKills, workerBounds } from './cgroup.ts'
 import type { DoctorFacts } from './doctor.ts'
 import type { Settings } from './settings.ts'
+import { textAt } from './read-text.ts'
 
 export interface DoctorPlace {
   readonly settings: Settings
@@ -29,8 +30,8 @@ export function gatherFacts({ settings, env, directory, live }: DoctorPlace): Do
     granted: grantedBy(),
     machineMemory: totalmem(),
     heap: heapOf(settings, env, live),
-    openFiles: openFilesOf(read('/proc/self/limits')),
-    somaxconn: numberIn(read('/proc/sys/net/core/somaxconn')),
+    openFiles: openFilesOf(textAt('/proc/self/limits')),
+    somaxconn: numberIn(textAt('/proc/sys/net/core/somaxconn')),
     stopper: stopperOf(env, live !== undefined),
     isFirst: live !== undefined && process.pid === 1,
     unwritable: unwritableOf(settings, resolve(directory, settings.chdir)),
@@ -124,13 +125,3 @@ function whyNotWritable(path: string): string | undefined {
 
 const numberIn = (text: string): number | undefined =>
   /^\d+/.test(text) ? Number.parseInt(text, 10) : undefined
-
-function read(path: string): string {
-  try {
-    return fs.readFileSync(path, 'utf8')
-  } catch (error) {
-    // ENOENT, EACCES: not Linux, or hidden from us
-    if ((error as NodeJS.ErrnoException).code === undefined) throw error
-    return ''
-  }
-}

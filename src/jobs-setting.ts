@@ -1,5 +1,6 @@
 // The setting `jobs`: what it may hold, and what becomes of it with the variables NUM_WORKERS and REDIS_URL. A leaf.
 import * as v from 'valibot'
+import { jsonOf } from './json-text.ts'
 import { badSetting, type UserError } from './errors.ts'
 import { count, type DurationText, type Explained, type Kind, seconds } from './kinds.ts'
 
@@ -56,14 +57,7 @@ export const jobs = (): Kind<JobsInput, JobsSettings | undefined> => ({
   }) as v.GenericSchema<JobsInput, JobsSettings | undefined>,
   wanted: OBJECT,
   placeholder: 'json',
-  fromText: (line) => {
-    try {
-      return JSON.parse(line)
-    } catch (error) {
-      if (error instanceof SyntaxError) return line // the check says what is wanted
-      throw error
-    }
-  },
+  fromText: jsonOf,
   explain,
 })
 

@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { faultOf } from './routes.ts'
 import { socketName } from './activation.ts'
 import { addressWanted, tryAddress } from './address.ts'
+import { jsonOf } from './json-text.ts'
 import { shellWords } from './shell-words.ts'
 
 /** What a kind brings to a row of the table. */
@@ -148,14 +149,7 @@ export const routes = () => ({
   ),
   wanted: ROUTES_WANTED,
   placeholder: 'json',
-  fromText: (line: string): unknown => {
-    try {
-      return JSON.parse(line)
-    } catch (error) {
-      if (error instanceof SyntaxError) return line // the check says what is wanted
-      throw error
-    }
-  },
+  fromText: jsonOf,
   explain: explainRoute,
 })
 

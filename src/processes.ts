@@ -1,5 +1,6 @@
 // The setting `processes`: what runs beside the workers, such as a scheduler or a tunnel. A leaf.
 import * as v from 'valibot'
+import { jsonOf } from './json-text.ts'
 import { count, seconds, variables, words, type DurationText, type Explained } from './kinds.ts'
 
 /** A group of processes of one kind. Durations in seconds. */
@@ -58,14 +59,7 @@ export const processes = () => ({
   wanted:
     'an object of groups, such as { "scheduler": { "entry": "./scheduler.js" }, "tunnel": { "command": "cloudflared tunnel run" } }',
   placeholder: 'json',
-  fromText: (line: string): unknown => {
-    try {
-      return JSON.parse(line)
-    } catch (error) {
-      if (error instanceof SyntaxError) return line // the check says what is wanted
-      throw error
-    }
-  },
+  fromText: jsonOf,
   explain,
 })
 

@@ -3,6 +3,7 @@
 import { fs } from '../builtin.ts'
 import type { Activated, ActivatedSocket, Announced } from '../activation.ts'
 import { openHandle, type Handle } from './sockets.ts'
+import { textAt } from '../read-text.ts'
 
 /** `at`: the descriptor it has in this process. Throws CANNOT_LISTEN if one of them is no stream socket. */
 export function openActivated({ fd, name, at }: Announced & { at: number }): ActivatedSocket {
@@ -14,7 +15,7 @@ function addressOf(handle: Handle, fd: number): Activated['address'] {
   const name: { address?: string; port?: number } = {}
   if (handle.getsockname?.(name) === 0 && name.address !== undefined)
     return { type: 'tcp', host: name.address, port: name.port ?? 0 }
-  const path = pathIn(read('/proc/net/unix'), fs.fstatSync(fd).ino)
+  const path = pathIn(textAt('/proc/net/unix'), fs.fstatSync(fd).ino)
   return path === undefined ? undefined : { type: 'unix', path }
 }
 
@@ -25,14 +26,4 @@ export function pathIn(table: string, inode: number): string | undefined {
     if (number === String(inode)) return path!.replace(/^@/, '\0')
   }
   return undefined
-}
-
-function read(path: string): string {
-  try {
-    return fs.readFileSync(path, 'utf8')
-  } catch (error) {
-    // ENOENT, EACCES: hidden from us, and so is the path
-    if ((error as NodeJS.ErrnoException).code === undefined) throw error
-    return ''
-  }
 }

@@ -1,8 +1,8 @@
 // Zombies that the master cannot bury: as process 1 of a container it inherits what the application leaves behind, but node waits
 // for children of its own only. Runs in the master, loaded where that is process 1.
 
-import { fs } from '../builtin.ts'
 import type { Log } from '../log.ts'
+import { textAt } from '../read-text.ts'
 
 /** Node has buried its own within this, ms. */
 const LOOK_MS = 3_000
@@ -22,16 +22,6 @@ export function watchZombies(log: Log): void {
 
 /** Children of this process that have ended; none where the kernel does not list them. */
 function zombies(): number[] {
-  const children = read('/proc/self/task/1/children').split(' ').filter(Boolean)
-  return children.filter((pid) => /^State:\s+Z/m.test(read(`/proc/${pid}/status`))).map(Number)
-}
-
-function read(path: string): string {
-  try {
-    return fs.readFileSync(path, 'utf8')
-  } catch (error) {
-    // ENOENT, ESRCH: it is gone, or there is no such list
-    if ((error as NodeJS.ErrnoException).code === undefined) throw error
-    return ''
-  }
+  const children = textAt('/proc/self/task/1/children').split(' ').filter(Boolean)
+  return children.filter((pid) => /^State:\s+Z/m.test(textAt(`/proc/${pid}/status`))).map(Number)
 }
