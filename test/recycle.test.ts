@@ -28,7 +28,10 @@ describe.each(['owned', 'cluster'])(
 
     test('under load: no request is lost, no worker is missing, and only one is replaced at a time', async (t) => {
       const limits = ['--max-requests', '40', '--max-requests-jitter', '40']
-      const server = await startServer(t, 'hello.js', '--workers', '2', ...limits, ...flags)
+      // a client that was just answered has so long for its next request, on a machine that is busy with this very test
+      const patience = ['--drain-idle', '3']
+      const all = ['--workers', '2', ...limits, ...flags, ...patience]
+      const server = await startServer(t, 'hello.js', ...all)
       const load = startLoad(t, server.url)
       await server.logTimes(/^Worker exited .*: max-requests$/, 8)
       await load.stop()
