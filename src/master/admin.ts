@@ -30,8 +30,8 @@ const KEEP_ALIVE_MS = 5_000
 /** A new master that is in charge replaces the file of a unix socket within this; so often we look, ms. */
 const REPLACED_WITHIN_MS = 2_000
 const LOOK_MS = 20
-/** What we have accepted may take so long, ms. */
-const LAST_ANSWERS_MS = 500
+/** What we have accepted may take so long, ms: a machine that boots a new master is busy. */
+const LAST_ANSWERS_MS = 2_000
 const MOST_CONNECTIONS = 256
 /** Events that a new page begins with. */
 const FIRST_EVENTS = 300
