@@ -28,8 +28,10 @@ const HEADERS_MS = 5_000
 const REQUEST_MS = 10_000
 const KEEP_ALIVE_MS = 5_000
 /** A new master that is in charge replaces the file of a unix socket within this; so often we look, ms. */
-const REPLACED_WITHIN_MS = 2_000
+const REPLACED_WITHIN_MS = 5_000
 const LOOK_MS = 20
+/** Then whoever came by the old file is let in for so long, ms: what waits in its queue when it is closed is reset. */
+const LAST_GUESTS_MS = 250
 /** What we have accepted may take so long, ms: a machine that boots a new master is busy. */
 const LAST_ANSWERS_MS = 2_000
 const MOST_CONNECTIONS = 256
@@ -159,7 +161,7 @@ export class Admin {
   async #replaced(path: string): Promise<void> {
     const endAt = performance.now() + REPLACED_WITHIN_MS
     while (inodeOf(path) === this.#inode && performance.now() < endAt) await sleep(LOOK_MS)
-    await sleep(LOOK_MS) // those that came just before are still to be accepted
+    await sleep(LAST_GUESTS_MS)
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
