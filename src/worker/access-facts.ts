@@ -148,7 +148,7 @@ export class Finished implements AccessFacts {
   }
 
   get id(): string {
-    return this.entry.id
+    return this.entry.loggedId
   }
 
   get slot(): number {

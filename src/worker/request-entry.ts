@@ -55,6 +55,12 @@ const USABLE_ID = /^[\w.:+/=@-]{1,128}$/
 let randomUUID: (() => string) | undefined
 const newId = (): string => (randomUUID ??= process.getBuiltinModule('node:crypto').randomUUID)()
 
+/** Unique as well, and easy to guess: for what only the log will ever see. Some hundred ns less for each line of the access log. */
+let plainIds = 0
+let plainPrefix = ''
+const newPlainId = (): string =>
+  (plainPrefix ||= newId().slice(0, 14)) + (plainIds++).toString(36).padStart(4, '0')
+
 const QUEUED = STATES.indexOf('queued')
 const OVER = STATES.indexOf('over')
 /** What is in the marks of a place: the index of its state, two flags, and above them the index of its limits. */
@@ -174,13 +180,17 @@ export class Entry implements RequestContext {
 
   /** The client's X-Request-Id if it is usable, else one made when first asked for. */
   get id(): string {
-    const extras = this.more()
-    if (extras.id === undefined) {
-      const given = this.req.headers[ID_HEADER]
-      const usable = typeof given === 'string' && USABLE_ID.test(given)
-      extras.id = usable ? given : newId()
-    }
-    return extras.id
+    return (this.more().id ??= this.givenId ?? newId())
+  }
+
+  /** The same, made more cheaply if it has to be made: for the log of a request that is over, whose id no client will see. */
+  get loggedId(): string {
+    return (this.more().id ??= this.givenId ?? newPlainId())
+  }
+
+  private get givenId(): string | undefined {
+    const given = this.req.headers[ID_HEADER]
+    return typeof given === 'string' && USABLE_ID.test(given) ? given : undefined
   }
 
   get method(): string {
