@@ -1,14 +1,35 @@
-// How `npm test` runs: every test talks to real processes, so files run in forked processes and have a minute.
+// How `npm test` runs: in forked processes that take one file after another, as starting one for each costs as much as its tests.
+// Nearly every test waits for real processes, so there is one file more at a time than the small machines that we test on have cores.
 import { configDefaults, defineConfig } from 'vitest/config'
+
+/** These replace modules or timers, which the next file in their process would find replaced. */
+const alone = ['test/unit/handover.test.ts', 'test/unit/size.test.ts']
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    // They need more than `npm ci` installs: npm run test:frameworks.
-    exclude: [...configDefaults.exclude, 'test/frameworks/**'],
     pool: 'forks',
-    maxWorkers: 2,
+    maxWorkers: 3,
     testTimeout: 60_000,
     hookTimeout: 30_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'processes',
+          include: ['test/*.test.ts'],
+          isolate: false,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['test/unit/*.test.ts'],
+          exclude: [...configDefaults.exclude, ...alone],
+          isolate: false,
+        },
+      },
+      { extends: true, test: { name: 'alone', include: alone } },
+    ],
   },
 })

@@ -4,6 +4,7 @@ import net from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { keepAliveClient, RawClient, request } from './helpers/client.ts'
 import { fixtures, spawnServer, startServer, type Server } from './helpers/server.ts'
+import { sharedServer } from './helpers/shared.ts'
 import { socketPath, tempDir } from './helpers/temp.ts'
 import { until } from './helpers/until.ts'
 
@@ -322,7 +323,8 @@ const unservable: Record<string, [exit: number, said: RegExp]> = {
 describe('an app that cannot be served ends the start at once, with the reason:', () => {
   for (const [app, [code, said]] of Object.entries(unservable)) {
     test(`${app} (exit ${code})`, async (t) => {
-      const server = spawnServer(t, app, '--workers', '2')
+      // With 4 workers: test/boot.test.ts.
+      const server = spawnServer(t, app)
       server.expectLog(/./)
       const exit = await server.exit()
       const everything = [server.stderr, ...server.lines.map(({ msg }) => msg)].join('\n')
@@ -334,27 +336,26 @@ describe('an app that cannot be served ends the start at once, with the reason:'
 })
 
 describe('an app with fetch()', () => {
-  const start = (t: Parameters<typeof startServer>[0]): Promise<Server> =>
-    startServer(t, 'frameworks/fetch.mjs')
+  const start = sharedServer('frameworks/fetch.mjs')
 
-  test('sees the address that the client asked for', async (t) => {
-    const server = await start(t)
+  test('sees the address that the client asked for', async () => {
+    const server = start()
     const headers = { host: 'example.com:81' }
     expect((await server.get('/url?a=1', { headers })).text).toBe('http://example.com:81/url?a=1')
     const proxied = await raw(server, 'GET http://other.example/url HTTP/1.1\r\nHost: a\r\n\r\n')
     expect(proxied).toMatch(/http:\/\/other\.example\/url$/)
   })
 
-  test('gets a Content-Length for a short body, and none for a stream', async (t) => {
-    const server = await start(t)
+  test('gets a Content-Length for a short body, and none for a stream', async () => {
+    const server = start()
     expect((await server.get('/')).headers['content-length']).toBe('5')
     const stream = await server.get('/events')
     expect(stream.headers['transfer-encoding']).toBe('chunked')
     expect(stream.text).toBe('data: 1\n\n')
   })
 
-  test('sends the headers of an event stream before the first event', async (t) => {
-    const server = await start(t)
+  test('sends the headers of an event stream before the first event', async () => {
+    const server = start()
     const client = await RawClient.connect(server.url)
     client.send('GET /events HTTP/1.1\r\nHost: a\r\n\r\n')
     await client.receives(/\r\n\r\n/)
@@ -363,8 +364,8 @@ describe('an app with fetch()', () => {
     client.destroy()
   })
 
-  test('passes a body on as it comes, both ways', async (t) => {
-    const server = await start(t)
+  test('passes a body on as it comes, both ways', async () => {
+    const server = start()
     const client = await RawClient.connect(server.url)
     client.send('POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n')
     client.send('5\r\nfirst\r\n')
@@ -375,7 +376,7 @@ describe('an app with fetch()', () => {
   })
 
   test('keeps the connection when it ignores or cancels a body', async (t) => {
-    const server = await start(t)
+    const server = start()
     const client = keepAliveClient(server.url)
     t.onTestFinished(() => client.destroy())
     const body = Buffer.alloc(1 << 20)
@@ -387,8 +388,8 @@ describe('an app with fetch()', () => {
     expect(third).toMatchObject({ status: 200, localPort: first.localPort })
   })
 
-  test('has an abort signal that fires when the client leaves', async (t) => {
-    const server = await start(t)
+  test('has an abort signal that fires when the client leaves', async () => {
+    const server = start()
     const client = await RawClient.connect(server.url)
     client.send('GET /until-aborted HTTP/1.1\r\nHost: a\r\n\r\n')
     await server.prints(/waiting for the client to leave/)
@@ -396,8 +397,8 @@ describe('an app with fetch()', () => {
     await until('aborted', async () => (await server.get('/aborted')).text === '1')
   })
 
-  test('answers 500 when it throws or returns no response, and serves on', async (t) => {
-    const server = await start(t)
+  test('answers 500 when it throws or returns no response, and serves on', async () => {
+    const server = start()
     for (const path of ['/throws', '/no-response']) {
       expect(await server.get(path)).toMatchObject({ status: 500, text: 'Internal Server Error' })
     }
@@ -407,19 +408,19 @@ describe('an app with fetch()', () => {
     expect(server.allPids()).toHaveLength(1)
   })
 
-  test('breaks the connection off when its stream breaks', async (t) => {
-    const server = await start(t)
+  test('breaks the connection off when its stream breaks', async () => {
+    const server = start()
     await expect(server.get('/broken-stream')).rejects.toThrow(/aborted|socket hang up/)
     expect((await server.get('/')).text).toBe('hello')
   })
 
-  test('can answer without a body', async (t) => {
-    const server = await start(t)
+  test('can answer without a body', async () => {
+    const server = start()
     expect(await server.get('/empty')).toMatchObject({ status: 204, text: '' })
   })
 
-  test('never sees a request whose Host is none', async (t) => {
-    const server = await start(t)
+  test('never sees a request whose Host is none', async () => {
+    const server = start()
     expect(await raw(server, 'GET / HTTP/1.1\r\nHost: a b\r\n\r\n')).toMatch(/^HTTP\/1.1 400 /)
   })
 })

@@ -53,7 +53,13 @@ describe('a walk through the page does what it shows', () => {
     async (path) => {
       // The command lines of examples are run by test/stories.test.ts.
       const example = path.startsWith('examples/')
-      const walk = await Walkthrough.begin({ onTestFinished }, example ? dirname(path) : undefined)
+      const walk = await Walkthrough.begin(
+        { onTestFinished },
+        {
+          ...(example && { files: dirname(path) }),
+          npx: path === 'README.md' ? 'as typed' : 'left out',
+        },
+      )
       const isFollowed = (one: Block): boolean =>
         isRun(one) && (!example || one.language !== 'diff')
       for (const block of page(path).blocks.filter(isFollowed)) {

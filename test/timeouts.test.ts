@@ -83,8 +83,9 @@ describe('--timeout', { concurrent: true }, () => {
   })
 
   test('of 0 never answers 504', async (t) => {
-    const server = await startServer(t, 'hello.js', '--timeout', '0')
-    expect((await server.get('/slow?ms=1200')).text).toBe('done')
+    const server = await startServer(t, 'hello.js', '--timeout', '0', '--timeout-header')
+    const { text, headers } = await server.get('/slow?ms=1200')
+    expect([text, headers['x-timeout']], 'not the default of 30 s either').toEqual(['done', '0'])
   })
 
   test('answers each request of a pipeline whose turn has come, and then closes', async (t) => {

@@ -1,5 +1,5 @@
 // npm run test:frameworks [-- [--write] [flags of vitest]]: installs what has changed, builds, tests, and prints the table.
-// With --write the table also becomes that of the README.
+// With --write the table also becomes that of the README. With --prepare it ends before the tests.
 import { spawnSync } from 'node:child_process'
 import {
   existsSync,
@@ -61,6 +61,7 @@ function test() {
 
 part('install', install)
 part('build', buildAll)
+if (flags.includes('--prepare')) process.exit()
 part('test', test)
 console.log(`\n${parts.join(', ')}`)
 

@@ -14,6 +14,13 @@ const PORTS = ['8000', '8080', '1233', '9100']
 /** Below those that systems give out for port 0, so that no other test gets one of ours. */
 const [FIRST_PORT, LAST_PORT] = [20_000, 30_000]
 
+interface WalkOptions {
+  /** A directory of the checkout whose files the project has; default none. */
+  readonly files?: string
+  /** npx costs four times what `supervisor --version` does, and finds what PATH begins with: it can be left out. */
+  readonly npx: 'as typed' | 'left out'
+}
+
 export class Walkthrough {
   readonly #t: Teardown
   readonly #dir: string
@@ -21,13 +28,15 @@ export class Walkthrough {
   /** What the server's terminal has taught. */
   #numbers: Numbers = new Map()
   readonly #env: Record<string, string>
+  readonly #npx: 'as typed' | 'left out'
   #server: Terminal | undefined
   #status: number | null | undefined
 
-  private constructor(t: Teardown, ports: ReadonlyMap<string, string>) {
+  private constructor(t: Teardown, { npx }: WalkOptions, ports: ReadonlyMap<string, string>) {
     this.#t = t
     this.#dir = newProject(t)
     this.#ports = ports
+    this.#npx = npx
     const { PATH = '', ...bare } = bareEnvironment()
     const bin = join(this.#dir, 'node_modules', '.bin')
     this.#env = {
@@ -43,12 +52,11 @@ export class Walkthrough {
     }
   }
 
-  /** In a project without files, or with those of a directory of the checkout. */
-  static async begin(t: Teardown, files?: string): Promise<Walkthrough> {
+  static async begin(t: Teardown, options: WalkOptions): Promise<Walkthrough> {
     const ports = new Map<string, string>()
     for (const port of PORTS) ports.set(port, String(await freePort()))
-    const walk = new Walkthrough(t, ports)
-    if (files) cpSync(join(checkout, files), walk.#dir, { recursive: true })
+    const walk = new Walkthrough(t, options, ports)
+    if (options.files) cpSync(join(checkout, options.files), walk.#dir, { recursive: true })
     return walk
   }
 
@@ -106,10 +114,9 @@ export class Walkthrough {
     // Its tests run when `npm ci` has been done.
     const [, script] = /^npm ci && (.+)$/.exec(command) ?? []
     const cwd = script === undefined ? this.#dir : checkout
-    return new Terminal(this.#t, ['sh', '-c', this.#withPids(script ?? command)], {
-      cwd,
-      env: this.#env,
-    })
+    const typed = this.#withPids(script ?? command)
+    const line = this.#npx === 'as typed' ? typed : typed.replace(/\bnpx (?=supervisor )/, '')
+    return new Terminal(this.#t, ['sh', '-c', line], { cwd, env: this.#env })
   }
 
   #withPids(command: string): string {
