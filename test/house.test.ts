@@ -131,7 +131,7 @@ const onlyThere: Record<string, Rule> = {
     what: /process\.kill\((?!-process\.pid\b)(?!\w+, 0\))|\.kill\('SIG/,
     // A thread can end its process by no other way than a signal.
     only: [
-      'master/worker-handle.ts',
+      'send-signal.ts',
       'beside.ts',
       'worker/watchdog.ts',
       'master/upgrade.ts',

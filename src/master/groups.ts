@@ -28,11 +28,15 @@ const BEYOND_MS = 8_000
 /** Before it is killed, what its channel holds is read: the silence may have been our own. */
 const CONFIRM_MS = 1_000
 
+/** Why one was killed that nobody had told to end. */
+type Fault = 'silent' | 'boot-failed'
+const isFault = (reason: string): reason is Fault => reason === 'silent' || reason === 'boot-failed'
+
 /** What has become of the processes in a slot of a group. */
 type Fate = Pick<ProcessStatus, 'restarts' | 'lastRestart'>
 
 export class Groups {
-  /** Processes that had to be killed. */
+  /** Processes that were told to end and had to be killed. */
   killed = 0
   readonly #log: Log
   readonly #directory: string
@@ -184,7 +188,7 @@ export class Groups {
   }
 
   #ready(one: SideProcess): void {
-    if (one.advance('ready') === 'announce' && one.spec.order === 'store') this.#turn()
+    if (one.advance('ready') === 'announce') this.#turn()
   }
 
   #hear(one: SideProcess, message: FromJobs): void {
@@ -197,8 +201,12 @@ export class Groups {
       one.suspectedAt = now
       return
     }
-    const why = one.state === 'booting' ? 'it was not ready in time' : 'nothing was heard from it'
-    this.#kill(one, why)
+    const isBooting = one.state === 'booting'
+    this.#kill(
+      one,
+      isBooting ? 'it was not ready in time' : 'nothing was heard from it',
+      isBooting ? 'boot-failed' : 'silent',
+    )
   }
 
   #retire(one: SideProcess, reason: 'reload' | 'scale' | 'stop'): void {
@@ -216,10 +224,10 @@ export class Groups {
     one.kill()
   }
 
-  #kill(one: SideProcess, why: string): void {
+  #kill(one: SideProcess, why: string, reason: 'stop' | Fault = 'stop'): void {
     if (one.advance('overdue') !== 'kill') return
-    this.killed++
-    one.reason ??= 'stop'
+    if (!isFault(reason)) this.killed++
+    one.reason ??= reason
     one.deadline = performance.now() + KILL_AGAIN_MS
     this.#log.event('processKilled', { ...one.facts, why })
     one.kill()
@@ -229,17 +237,17 @@ export class Groups {
     one.advance('exit')
     this.#all.delete(one)
     const { facts, uptime, reason } = one
-    if (reason === undefined) this.#endedByItself(one, code, signal)
-    else this.#log.event('processExited', { ...facts, uptime, reason })
+    if (reason === undefined) {
+      const stderr = one.lastWords.lines
+      this.#log.event('processEnded', { ...facts, code, signal, uptime, stderr })
+    } else this.#log.event('processExited', { ...facts, uptime, reason })
+    if (reason === undefined || isFault(reason)) this.#backOff(one)
     this.#remember(one, reason ?? signal ?? (code === null ? 'not started' : `exit code ${code}`))
     this.#turn()
     this.#changed()
   }
 
-  #endedByItself(one: SideProcess, code: number | null, signal: NodeJS.Signals | null): void {
-    const { facts, uptime, slot, spec } = one
-    const stderr = one.lastWords.lines
-    this.#log.event('processEnded', { ...facts, code, signal, uptime, stderr })
+  #backOff({ uptime, slot, spec }: SideProcess): void {
     const { settings } = this.#config
     const pause = this.#book(spec.name).crashed({ slot, uptime }, settings, performance.now())
     if (pause.seconds > 0 && this.#step === 'running')
