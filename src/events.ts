@@ -502,29 +502,6 @@ export const events = {
     'info',
     (f) => `Job ${f.job} ${f.id} was not finished in time; it waits for the next process`,
   ),
-  jobProcessStarted: row<{ group: string; worker: number }>(
-    'debug',
-    (f) => `Starting ${f.group} with pid: ${f.worker}`,
-  ),
-  jobProcessExited: row<{ group: string; worker: number; reason: string; uptime: number }>(
-    'info',
-    (f) => `Exited: ${f.group} (pid: ${f.worker}) after ${seconds(f.uptime)}: ${f.reason}`,
-  ),
-  jobProcessDied: row<{
-    group: string
-    worker: number
-    reason: string
-    uptime: number
-    wait: number
-  }>(
-    'error',
-    (f) =>
-      `Ended: ${f.group} (pid: ${f.worker}) after ${seconds(f.uptime)}: ${f.reason}; starting it again in ${seconds(f.wait)}`,
-  ),
-  jobProcessKilled: row<{ group: string; worker: number; why: string }>(
-    'error',
-    (f) => `Killed: ${f.group} (pid: ${f.worker}): ${f.why}`,
-  ),
   jobsServing: row<{ workers: number; seconds: number }>(
     'info',
     (f) => `Jobs are ready: ${plural(f.workers, 'worker')} after ${seconds(f.seconds)}`,

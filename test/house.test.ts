@@ -122,8 +122,6 @@ const onlyThere: Record<string, Rule> = {
       'master/upgrade.ts',
       'master/systemd.ts',
       'init/from/ecosystem.ts',
-      // where there is no master
-      'jobs/supervise.ts',
     ],
   },
   // Signal 0 only asks; -process.pid is the caller's own process group.
@@ -136,7 +134,6 @@ const onlyThere: Record<string, Rule> = {
       'worker/watchdog.ts',
       'master/upgrade.ts',
       'client/signals.ts',
-      'jobs/supervise.ts',
       // process.exit() would wait for a thread that can't be ended
       'jobs/master-channel.ts',
     ],

@@ -97,10 +97,10 @@ export class SideProcess {
     return action
   }
 
-  /** For itself alone: what it has started is its own affair until it is gone. */
-  drain(): void {
+  /** For itself alone: what it has started is its own affair until it is gone. `grace`: seconds that running jobs have. */
+  drain(grace: number): void {
     if (this.spec.kind !== 'jobs') return sendSignal(this.pid, 'SIGTERM')
-    const message: Drain = { type: 'drain', grace: this.spec.grace }
+    const message: Drain = { type: 'drain', grace }
     this.#child.send(message, () => undefined) // EPIPE, ERR_IPC_CHANNEL_CLOSED: it is about to end
   }
 

@@ -16,7 +16,7 @@ const stores: Record<string, (t: Teardown) => Promise<TestStore>> = {
 const linesOf = (file: string): string[] =>
   existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : []
 
-const DIED = /^Ended: jobs/
+const DIED = /^Ended by itself: jobs/
 
 describe.each(Object.keys(stores))('%s', (name) => {
   const begin = async (t: Teardown, settings: object = {}) => {
@@ -214,7 +214,7 @@ describe.each(Object.keys(stores))('%s', (name) => {
     const { error } = await web.reaches(poison, 'failed', 100_000)
     expect(error).toContain('stalled')
     expect(linesOf(file)).toHaveLength(3)
-    expect((await server.log(/^Ended: jobs /)).msg).toMatch(/SIGKILL; starting it again in/)
+    expect((await server.log(DIED)).msg).toMatch(/was ended by SIGKILL/)
   })
 
   test('SIGTERM lets short jobs finish and gives long ones back as they were', async (t) => {
