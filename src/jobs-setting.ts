@@ -4,6 +4,10 @@ import { jsonOf } from './json-text.ts'
 import { badSetting, type UserError } from './errors.ts'
 import { count, type DurationText, type Explained, type Kind, seconds } from './kinds.ts'
 
+/** What keeps a job's code away from its neighbours. */
+export const ISOLATIONS = ['thread', 'process', 'inline'] as const
+export type Isolation = (typeof ISOLATIONS)[number]
+
 /** Durations in seconds. */
 export interface JobsSettings {
   /** The file that defines the jobs, as it was given. */
@@ -12,6 +16,8 @@ export interface JobsSettings {
   readonly workers?: number | undefined
   /** Jobs at a time in each of them. */
   readonly concurrency: number
+  /** Of jobs whose definitions do not say. */
+  readonly isolation: Isolation
   /** `embedded`, or a URL; undefined until completeJobs() has seen the variables. */
   readonly store?: string | undefined
   readonly dataDir: string
@@ -23,6 +29,7 @@ export interface JobsInput {
   readonly entry: string
   readonly workers?: number | `${number}` | undefined
   readonly concurrency?: number | `${number}` | undefined
+  readonly isolation?: Isolation | undefined
   readonly store?: string | undefined
   readonly dataDir?: string | undefined
   readonly keep?: number | DurationText | undefined
@@ -33,10 +40,12 @@ export interface JobsInput {
 export type CompleteJobs = JobsSettings & { readonly workers: number; readonly store: string }
 
 const STORE = /^(embedded|(rediss?|postgres(ql)?):\/\/.+)$/
+export const ISOLATION_WANTED = `one of ${ISOLATIONS.join(', ')}`
 const WANTED: Readonly<Record<string, string>> = {
   entry: 'the file that defines the jobs, such as "./jobs.js"',
   workers: 'a whole number, 0 or more',
   concurrency: 'a whole number, 1 or more',
+  isolation: ISOLATION_WANTED,
   store: '"embedded", or a URL that begins with redis://, rediss:// or postgres://',
   dataDir: 'a directory',
   keep: 'a duration such as 3600 or "24h"',
@@ -50,6 +59,7 @@ export const jobs = (): Kind<JobsInput, JobsSettings | undefined> => ({
     entry: text,
     workers: v.optional(count().schema),
     concurrency: v.optional(count({ min: 1 }).schema, 2),
+    isolation: v.optional(v.picklist(ISOLATIONS), 'thread'),
     store: v.optional(v.pipe(v.string(), v.regex(STORE))),
     dataDir: v.optional(text, './var/jobs'),
     keep: v.optional(seconds().schema, 86_400),

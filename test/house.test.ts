@@ -110,6 +110,7 @@ const onlyThere: Record<string, Rule> = {
       'worker/app-loader.ts',
       'init/from/ecosystem.ts',
       'jobs/master-channel.ts',
+      'jobs/child.ts',
     ],
   },
   'starts processes': {
@@ -122,6 +123,7 @@ const onlyThere: Record<string, Rule> = {
       'master/upgrade.ts',
       'master/systemd.ts',
       'init/from/ecosystem.ts',
+      'jobs/children.ts',
     ],
   },
   // Signal 0 only asks; -process.pid is the caller's own process group.

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { LONGEST_PATH } from '../control-place.ts'
 import { UserError } from '../errors.ts'
-import type { CompleteJobs } from '../jobs-setting.ts'
+import type { CompleteJobs, Isolation } from '../jobs-setting.ts'
 
 export const VARIABLE = 'NODICORN_JOBS'
 
@@ -12,6 +12,7 @@ export const VARIABLE = 'NODICORN_JOBS'
 export interface JobsEnvironment {
   readonly entry: string
   readonly concurrency: number
+  readonly isolation: Isolation
   /** `embedded`, or a URL. */
   readonly store: string
   readonly dataDir: string
@@ -27,6 +28,7 @@ export function environmentOf(settings: CompleteJobs, directory: string): JobsEn
   return {
     entry: resolve(directory, settings.entry),
     concurrency: settings.concurrency,
+    isolation: settings.isolation,
     store: settings.store,
     dataDir,
     socket: socketOf(dataDir),

@@ -14,7 +14,8 @@ import type { Log } from '../log.ts'
 import type { DrainMode } from '../protocol.ts'
 import { Alarm } from './alarm.ts'
 import { CrashBook } from './crash-book.ts'
-import { setpriv, SideProcess, type GroupSpec } from './side-process.ts'
+import { setpriv } from '../setpriv.ts'
+import { SideProcess, type GroupSpec } from './side-process.ts'
 
 /** A quick stop, s; and what job processes may take longer, to give their jobs back to the queue, ms. */
 const QUICK_SECONDS = 2

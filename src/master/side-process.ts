@@ -2,15 +2,15 @@
 // starts the user's processes. Runs in the master.
 
 import { spawn, type ChildProcess } from 'node:child_process'
-import { fs } from '../builtin.ts'
 import { environment } from '../config.ts'
 import type { Drain, FromJobs } from '../jobs/master-channel.ts'
 import { besideEntry } from '../paths.ts'
 import { SLOT_VARIABLE } from '../protocol.ts'
 import { killGroup, sendSignal } from '../send-signal.ts'
-import { LastWords } from './last-words.ts'
+import { guarded } from '../setpriv.ts'
+import { afterExit, LastWords } from './last-words.ts'
 import { step, type Action, type Event, type State } from './lifecycle.ts'
-import { afterExit, secretless, typescriptArgs } from './worker-handle.ts'
+import { secretless, typescriptArgs } from './worker-handle.ts'
 
 /** What a group's processes are. Pure data, from the settings. */
 export interface GroupSpec {
@@ -33,12 +33,6 @@ export interface SideEvents {
   message(message: FromJobs): void
   exit(code: number | null, signal: NodeJS.Signals | null): void
 }
-
-/** Ends a program with its parent, where nothing in it would notice: util-linux. */
-const SETPRIV = ['/usr/bin/setpriv', '/bin/setpriv']
-
-/** Undefined where there is none: macOS, Alpine. */
-export const setpriv = (): string | undefined => SETPRIV.find((path) => fs.existsSync(path))
 
 export class SideProcess {
   readonly spec: GroupSpec
@@ -127,8 +121,7 @@ function start({ name, kind, words, env, cwd }: GroupSpec, slot: number): ChildP
   const own = { ...secretless, ...env, SUPERVISOR_GROUP: name, [SLOT_VARIABLE]: String(slot) }
   const options = { cwd, env: { ...environment(), ...own }, detached: true }
   if (kind === 'program') {
-    const guard = setpriv()
-    const [program, ...args] = guard ? [guard, '--pdeathsig', 'KILL', '--', ...words] : words
+    const [program, ...args] = guarded(words)
     return spawn(program!, args, { ...options, stdio: ['ignore', 'inherit', 'pipe'] })
   }
   const before = kind === 'jobs' ? [] : [...typescriptArgs(words[0]!), '--import', besideEntry.href]

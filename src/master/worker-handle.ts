@@ -30,9 +30,9 @@ import {
   type ToWorker,
   type WorkerInit,
 } from '../protocol.ts'
-import { killGroup, sendSignal } from '../send-signal.ts'
+import { killGroup } from '../send-signal.ts'
 import { step, type Action, type Event, type State } from './lifecycle.ts'
-import { LastWords } from './last-words.ts'
+import { afterExit, LastWords } from './last-words.ts'
 import { give } from './preloaded.ts'
 import { WatchdogPipe } from './watchdog-pipe.ts'
 
@@ -75,8 +75,6 @@ export interface WorkerEvents {
   modules?(files: readonly LoadedFile[]): void
 }
 
-/** Pipes may be open a moment longer than the process lives, ms. */
-const LAST_WORDS_MS = 100
 const STILL_BOOTING_MS = 5_000
 
 export class WorkerHandle {
@@ -198,20 +196,6 @@ export class WorkerHandle {
     }
     events.exit(this, null, null)
   }
-}
-
-/** What it started dies with it, and then its pipes end: only now are its last words complete. */
-export function afterExit(child: ChildProcess, report: () => void): void {
-  sendSignal(-child.pid!, 'SIGKILL')
-  let reported = false
-  const once = (): void => {
-    if (reported) return
-    reported = true
-    clearTimeout(timer)
-    report()
-  }
-  const timer = setTimeout(once, LAST_WORDS_MS)
-  child.once('close', once)
 }
 
 function fork({ init, preloaded, cwd, appArgs, nodeArgs, env }: SpawnOptions): Worker {
