@@ -245,11 +245,17 @@ export const events = {
     (f) => `Exited: ${f.group} (pid: ${f.worker}) after ${seconds(f.uptime)}: ${f.reason}`,
   ),
   processEnded: row<
-    Side & { code: number | null; signal: string | null; uptime: number; stderr: string[] }
+    Side & {
+      code: number | null
+      signal: string | null
+      uptime: number
+      stderr: string[]
+      why?: string
+    }
   >('error', (f) =>
     f.worker === 0
       ? `Cannot start ${f.group}: ${f.stderr[0] ?? 'the system refused it'}`
-      : `Ended by itself: ${f.group} (pid: ${f.worker}) ${ended(f)} after ${seconds(f.uptime)}`,
+      : `Ended by itself: ${f.group} (pid: ${f.worker}) ${ended(f)} after ${seconds(f.uptime)}${f.why === undefined ? '' : `: ${f.why}`}`,
   ),
   processBackingOff: row<{ group: string; slot: number; seconds: number; crashes: number }>(
     'warning',
@@ -457,6 +463,11 @@ export const events = {
     (f) =>
       `Job store ${f.isNew ? 'made' : 'opened'} in ${f.dataDir} after ${seconds(f.seconds)}: it survives any crash of a process, ` +
       'not a power failure, and serves this machine only; set REDIS_URL where that is not enough',
+  ),
+  jobStoreLocal: row<{ dataDir: string; program: string; seconds: number }>(
+    'info',
+    (f) =>
+      `Job store opened in ${f.dataDir} after ${seconds(f.seconds)}: ${f.program}, which writes each job to the disk before it is accepted; it serves this machine only`,
   ),
   jobStoreShared: row<{ dataDir: string; owner: number }>(
     'info',

@@ -18,7 +18,7 @@ export interface JobsSettings {
   readonly concurrency: number
   /** Of jobs whose definitions do not say. */
   readonly isolation: Isolation
-  /** `embedded`, or a URL; undefined until completeJobs() has seen the variables. */
+  /** `embedded`, `redis-local` or a URL; undefined until completeJobs() has seen the variables. */
   readonly store?: string | undefined
   readonly dataDir: string
   readonly keep: number
@@ -39,14 +39,14 @@ export interface JobsInput {
 /** With the variables: nothing is left open. */
 export type CompleteJobs = JobsSettings & { readonly workers: number; readonly store: string }
 
-const STORE = /^(embedded|(rediss?|postgres(ql)?):\/\/.+)$/
+const STORE = /^(embedded|redis-local|(rediss?|postgres(ql)?):\/\/.+)$/
 export const ISOLATION_WANTED = `one of ${ISOLATIONS.join(', ')}`
 const WANTED: Readonly<Record<string, string>> = {
   entry: 'the file that defines the jobs, such as "./jobs.js"',
   workers: 'a whole number, 0 or more',
   concurrency: 'a whole number, 1 or more',
   isolation: ISOLATION_WANTED,
-  store: '"embedded", or a URL that begins with redis://, rediss:// or postgres://',
+  store: '"embedded", "redis-local", or a URL that begins with redis://, rediss:// or postgres://',
   dataDir: 'a directory',
   keep: 'a duration such as 3600 or "24h"',
   grace: 'a duration such as 30 or "2m"',
@@ -80,9 +80,12 @@ function explain({ path, input }: v.BaseIssue<unknown>): Explained {
   return { place: `.${key}`, value: isUrl ? withoutSecrets(input) : input, wanted }
 }
 
+/** A store that is started with the jobs, in their directory. */
+export const isLocal = (store: string): boolean => store === 'embedded' || store === 'redis-local'
+
 /** `redis://localhost:6379/0`: what may be printed of a store's URL. */
 export const withoutSecrets = (store: string): string => {
-  if (store === 'embedded') return store
+  if (isLocal(store)) return store
   if (!URL.canParse(store)) return `${/^[a-z]*:?/i.exec(store)?.[0] ?? ''}...`
   const { protocol, host, pathname } = new URL(store)
   return `${protocol}//${host}${pathname}`

@@ -23,6 +23,7 @@ export const packageJson = here('../package.json')
 export const jobsCommand = here('./jobs/command.js')
 /** The processes of the job queue, and the thread or the child that a job runs in. */
 export const jobsStoreEntry = fileURLToPath(here('./jobs/store/main.js'))
+export const jobsRedisEntry = fileURLToPath(here('./jobs/store/redis-local.js'))
 export const jobsWorkerEntry = fileURLToPath(here('./jobs/worker.js'))
 export const jobsThread = here('./jobs/thread.js')
 export const jobsChild = fileURLToPath(here('./jobs/child.js'))

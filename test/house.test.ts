@@ -124,6 +124,7 @@ const onlyThere: Record<string, Rule> = {
       'master/systemd.ts',
       'init/from/ecosystem.ts',
       'jobs/children.ts',
+      'jobs/store/redis-local.ts',
     ],
   },
   // Signal 0 only asks; -process.pid is the caller's own process group.

@@ -54,7 +54,8 @@ function hear(message: ToChild): void {
       )
       return
     }
-    default:
+    case 'abort':
+    case 'ended':
       return void port.emit('message', message)
   }
 }

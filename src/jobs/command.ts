@@ -2,7 +2,7 @@
 // its own; its modules are loaded for it alone.
 import { loadConfig, type Config } from '../config.ts'
 import { ConfigErrors, UserError } from '../errors.ts'
-import type { CompleteJobs } from '../jobs-setting.ts'
+import { type CompleteJobs, isLocal } from '../jobs-setting.ts'
 import { Log } from '../log.ts'
 import { Groups } from '../master/groups.ts'
 import { listenToSignals } from '../master/signals.ts'
@@ -63,7 +63,7 @@ async function serve(argv: readonly string[], directory: string): Promise<number
   const log = new Log()
   log.check(settings)
   log.open(settings)
-  const owner = jobs.store === 'embedded' ? await storeAt(environment.socket) : undefined
+  const owner = isLocal(jobs.store) ? await storeAt(environment.socket) : undefined
   if (owner !== undefined) log.event('jobStoreShared', { dataDir: environment.dataDir, owner })
   const hasStore = owner !== undefined
   const specs = jobGroups({ ...jobs, workers }, settings.env, place, { hasStore })

@@ -1,8 +1,8 @@
 // Which processes the jobs need, in the order of their start. Pure: settings in, a list out; who starts them is somebody else.
 import type { Settings } from '../settings.ts'
-import type { CompleteJobs } from '../jobs-setting.ts'
+import { type CompleteJobs, isLocal } from '../jobs-setting.ts'
 import type { GroupSpec } from '../master/side-process.ts'
-import { jobsStoreEntry, jobsWorkerEntry } from '../paths.ts'
+import { jobsRedisEntry, jobsStoreEntry, jobsWorkerEntry } from '../paths.ts'
 import { environmentOf, VARIABLE } from './environment.ts'
 
 /** `cwd`: what relative paths of the settings are relative to. A store that runs already is left out with `hasStore`. */
@@ -20,7 +20,7 @@ export function jobGroups(
     ...all,
     name: 'jobs-store',
     order: 'store',
-    words: [jobsStoreEntry],
+    words: [jobs.store === 'embedded' ? jobsStoreEntry : jobsRedisEntry],
     count: 1,
   }
   const crew: GroupSpec = {
@@ -30,7 +30,7 @@ export function jobGroups(
     words: [jobsWorkerEntry],
     count: workers,
   }
-  return jobs.store === 'embedded' && !hasStore ? [store, crew] : [crew]
+  return isLocal(jobs.store) && !hasStore ? [store, crew] : [crew]
 }
 
 /** What an application needs that enqueues, too. */

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Job, Queue, Relay, Worker } from 'bullmq'
 import { UserError } from '../errors.ts'
-import { withoutSecrets } from '../jobs-setting.ts'
+import { isLocal, withoutSecrets } from '../jobs-setting.ts'
 import { CANCEL, openStore, type Store } from './connect.ts'
 import type { Limits } from './define.ts'
 import { givenEnvironment, type JobsEnvironment } from './environment.ts'
@@ -220,11 +220,11 @@ function judge(store: Store, { store: url }: JobsEnvironment, channel: MasterCha
     if (sentence) throw new UserError('JOB_STORE', sentence)
     channel.event('jobsForgetful', {})
   }
-  if (url !== 'embedded') channel.event('jobsRemote', { store: withoutSecrets(url) })
+  if (!isLocal(url)) channel.event('jobsRemote', { store: withoutSecrets(url) })
 }
 
 /** Drivers may quote the URL that they were given, with its password. */
 const withoutUrl = (message: string, { store }: JobsEnvironment): string =>
-  store === 'embedded' ? message : message.replaceAll(store, withoutSecrets(store))
+  isLocal(store) ? message : message.replaceAll(store, withoutSecrets(store))
 
 await main()

@@ -217,6 +217,7 @@ export class Groups {
   #hear(one: SideProcess, message: FromJobs): void {
     if (message.type === 'event') this.#pass(message)
     if (message.type !== 'fatal') return
+    one.why = message.message
     one.lastWords.note(message.message)
     if (!message.final) return
     this.hopeless = message.message
@@ -275,7 +276,8 @@ export class Groups {
     const { facts, uptime, reason } = one
     if (reason === undefined) {
       const stderr = one.lastWords.lines
-      this.#log.event('processEnded', { ...facts, code, signal, uptime, stderr })
+      const said = one.why === undefined ? {} : { why: one.why }
+      this.#log.event('processEnded', { ...facts, code, signal, uptime, stderr, ...said })
     } else this.#log.event('processExited', { ...facts, uptime, reason })
     if (reason === undefined || isFault(reason)) this.#backOff(one)
     this.#remember(one, reason ?? signal ?? (code === null ? 'not started' : `exit code ${code}`))

@@ -46,6 +46,8 @@ export class SideProcess {
   heardAt = this.bornAt
   /** When its silence was first found to be too long; ms of performance.now(). */
   suspectedAt: number | undefined
+  /** What it has said itself of its end. */
+  why: string | undefined
   /** Why it was told to go, in the words of the log. */
   reason: string | undefined
   #state: State = 'booting'

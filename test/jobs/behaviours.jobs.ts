@@ -1,5 +1,5 @@
-// What the job queue promises, on each of its stores: nothing but the store differs. Run by `npm run test:jobs`; `-t embedded`,
-// `-t redis` or `-t postgres` for one of them.
+// What the job queue promises, on each of its stores: nothing but the store differs. Run by `npm run test:jobs`; `-t ^embedded`,
+// `-t ^redis-local`, `-t '^redis '` or `-t ^postgres` for one of them.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { JobProject, startPostgres, startRedis, type TestStore } from '../helpers/jobs.ts'
@@ -9,6 +9,7 @@ import { until } from '../helpers/until.ts'
 
 const stores: Record<string, (t: Teardown) => Promise<TestStore>> = {
   embedded: () => Promise.resolve({ url: undefined }),
+  'redis-local': () => Promise.resolve({ url: 'redis-local' }),
   redis: (t) => startRedis(t, '--appendonly', 'yes', '--appendfsync', 'always'),
   postgres: startPostgres,
 }
@@ -110,7 +111,7 @@ describe.each(Object.keys(stores))('%s', (name) => {
     server.expectLog(DIED)
     const id = await web.enqueue('native')
     await web.reaches(id, 'failed', 10_000)
-    await server.log(/is in native code, which only the end of its process can stop/)
+    await server.log(/^Ended by itself: jobs .*goes on although it was ended: it is in native code/)
     const next = await web.enqueue('add', { a: 1, b: 1 })
     await web.reaches(next, 'completed')
     expect(server.processes('jobs')).toHaveLength(2)
