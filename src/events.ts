@@ -245,11 +245,17 @@ export const events = {
     (f) => `Exited: ${f.group} (pid: ${f.worker}) after ${seconds(f.uptime)}: ${f.reason}`,
   ),
   processEnded: row<
-    Side & { code: number | null; signal: string | null; uptime: number; stderr: string[] }
+    Side & {
+      code: number | null
+      signal: string | null
+      uptime: number
+      stderr: string[]
+      why?: string
+    }
   >('error', (f) =>
     f.worker === 0
       ? `Cannot start ${f.group}: ${f.stderr[0] ?? 'the system refused it'}`
-      : `Ended by itself: ${f.group} (pid: ${f.worker}) ${ended(f)} after ${seconds(f.uptime)}`,
+      : `Ended by itself: ${f.group} (pid: ${f.worker}) ${ended(f)} after ${seconds(f.uptime)}${f.why === undefined ? '' : `: ${f.why}`}`,
   ),
   processBackingOff: row<{ group: string; slot: number; seconds: number; crashes: number }>(
     'warning',
@@ -458,6 +464,11 @@ export const events = {
       `Job store ${f.isNew ? 'made' : 'opened'} in ${f.dataDir} after ${seconds(f.seconds)}: it survives any crash of a process, ` +
       'not a power failure, and serves this machine only; set REDIS_URL where that is not enough',
   ),
+  jobStoreLocal: row<{ dataDir: string; program: string; seconds: number }>(
+    'info',
+    (f) =>
+      `Job store opened in ${f.dataDir} after ${seconds(f.seconds)}: ${f.program}, which writes each job to the disk before it is accepted; it serves this machine only`,
+  ),
   jobStoreShared: row<{ dataDir: string; owner: number }>(
     'info',
     (f) => `Using the job store in ${f.dataDir}, which process ${f.owner} has opened`,
@@ -501,29 +512,6 @@ export const events = {
   jobReturned: row<{ job: string; id: string }>(
     'info',
     (f) => `Job ${f.job} ${f.id} was not finished in time; it waits for the next process`,
-  ),
-  jobProcessStarted: row<{ group: string; worker: number }>(
-    'debug',
-    (f) => `Starting ${f.group} with pid: ${f.worker}`,
-  ),
-  jobProcessExited: row<{ group: string; worker: number; reason: string; uptime: number }>(
-    'info',
-    (f) => `Exited: ${f.group} (pid: ${f.worker}) after ${seconds(f.uptime)}: ${f.reason}`,
-  ),
-  jobProcessDied: row<{
-    group: string
-    worker: number
-    reason: string
-    uptime: number
-    wait: number
-  }>(
-    'error',
-    (f) =>
-      `Ended: ${f.group} (pid: ${f.worker}) after ${seconds(f.uptime)}: ${f.reason}; starting it again in ${seconds(f.wait)}`,
-  ),
-  jobProcessKilled: row<{ group: string; worker: number; why: string }>(
-    'error',
-    (f) => `Killed: ${f.group} (pid: ${f.worker}): ${f.why}`,
   ),
   jobsServing: row<{ workers: number; seconds: number }>(
     'info',

@@ -4,6 +4,10 @@ import { jsonOf } from './json-text.ts'
 import { badSetting, type UserError } from './errors.ts'
 import { count, type DurationText, type Explained, type Kind, seconds } from './kinds.ts'
 
+/** What keeps a job's code away from its neighbours. */
+export const ISOLATIONS = ['thread', 'process', 'inline'] as const
+export type Isolation = (typeof ISOLATIONS)[number]
+
 /** Durations in seconds. */
 export interface JobsSettings {
   /** The file that defines the jobs, as it was given. */
@@ -12,7 +16,9 @@ export interface JobsSettings {
   readonly workers?: number | undefined
   /** Jobs at a time in each of them. */
   readonly concurrency: number
-  /** `embedded`, or a URL; undefined until completeJobs() has seen the variables. */
+  /** Of jobs whose definitions do not say. */
+  readonly isolation: Isolation
+  /** `embedded`, `redis-local` or a URL; undefined until completeJobs() has seen the variables. */
   readonly store?: string | undefined
   readonly dataDir: string
   readonly keep: number
@@ -23,6 +29,7 @@ export interface JobsInput {
   readonly entry: string
   readonly workers?: number | `${number}` | undefined
   readonly concurrency?: number | `${number}` | undefined
+  readonly isolation?: Isolation | undefined
   readonly store?: string | undefined
   readonly dataDir?: string | undefined
   readonly keep?: number | DurationText | undefined
@@ -32,12 +39,14 @@ export interface JobsInput {
 /** With the variables: nothing is left open. */
 export type CompleteJobs = JobsSettings & { readonly workers: number; readonly store: string }
 
-const STORE = /^(embedded|(rediss?|postgres(ql)?):\/\/.+)$/
+const STORE = /^(embedded|redis-local|(rediss?|postgres(ql)?):\/\/.+)$/
+export const ISOLATION_WANTED = `one of ${ISOLATIONS.join(', ')}`
 const WANTED: Readonly<Record<string, string>> = {
   entry: 'the file that defines the jobs, such as "./jobs.js"',
   workers: 'a whole number, 0 or more',
   concurrency: 'a whole number, 1 or more',
-  store: '"embedded", or a URL that begins with redis://, rediss:// or postgres://',
+  isolation: ISOLATION_WANTED,
+  store: '"embedded", "redis-local", or a URL that begins with redis://, rediss:// or postgres://',
   dataDir: 'a directory',
   keep: 'a duration such as 3600 or "24h"',
   grace: 'a duration such as 30 or "2m"',
@@ -50,6 +59,7 @@ export const jobs = (): Kind<JobsInput, JobsSettings | undefined> => ({
     entry: text,
     workers: v.optional(count().schema),
     concurrency: v.optional(count({ min: 1 }).schema, 2),
+    isolation: v.optional(v.picklist(ISOLATIONS), 'thread'),
     store: v.optional(v.pipe(v.string(), v.regex(STORE))),
     dataDir: v.optional(text, './var/jobs'),
     keep: v.optional(seconds().schema, 86_400),
@@ -70,9 +80,12 @@ function explain({ path, input }: v.BaseIssue<unknown>): Explained {
   return { place: `.${key}`, value: isUrl ? withoutSecrets(input) : input, wanted }
 }
 
+/** A store that is started with the jobs, in their directory. */
+export const isLocal = (store: string): boolean => store === 'embedded' || store === 'redis-local'
+
 /** `redis://localhost:6379/0`: what may be printed of a store's URL. */
 export const withoutSecrets = (store: string): string => {
-  if (store === 'embedded') return store
+  if (isLocal(store)) return store
   if (!URL.canParse(store)) return `${/^[a-z]*:?/i.exec(store)?.[0] ?? ''}...`
   const { protocol, host, pathname } = new URL(store)
   return `${protocol}//${host}${pathname}`

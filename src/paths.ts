@@ -21,9 +21,11 @@ export const pageDirectory = here('./master/page/')
 export const packageJson = here('../package.json')
 /** The command `supervisor jobs`: its own modules, so that nothing of it is in what `supervisor start` loads. */
 export const jobsCommand = here('./jobs/command.js')
-/** The processes of the job queue, and the thread that a job runs in. */
+/** The processes of the job queue, and the thread or the child that a job runs in. */
 export const jobsStoreEntry = fileURLToPath(here('./jobs/store/main.js'))
+export const jobsRedisEntry = fileURLToPath(here('./jobs/store/redis-local.js'))
 export const jobsWorkerEntry = fileURLToPath(here('./jobs/worker.js'))
 export const jobsThread = here('./jobs/thread.js')
+export const jobsChild = fileURLToPath(here('./jobs/child.js'))
 /** What an embedded store begins with: see scripts/seed-jobs.mjs. Missing where PGlite was not there at the build. */
 export const jobsSeed = fileURLToPath(here('./jobs/seed.tar.br'))

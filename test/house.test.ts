@@ -110,6 +110,7 @@ const onlyThere: Record<string, Rule> = {
       'worker/app-loader.ts',
       'init/from/ecosystem.ts',
       'jobs/master-channel.ts',
+      'jobs/child.ts',
     ],
   },
   'starts processes': {
@@ -122,8 +123,8 @@ const onlyThere: Record<string, Rule> = {
       'master/upgrade.ts',
       'master/systemd.ts',
       'init/from/ecosystem.ts',
-      // where there is no master
-      'jobs/supervise.ts',
+      'jobs/children.ts',
+      'jobs/store/redis-local.ts',
     ],
   },
   // Signal 0 only asks; -process.pid is the caller's own process group.
@@ -131,12 +132,11 @@ const onlyThere: Record<string, Rule> = {
     what: /process\.kill\((?!-process\.pid\b)(?!\w+, 0\))|\.kill\('SIG/,
     // A thread can end its process by no other way than a signal.
     only: [
-      'master/worker-handle.ts',
+      'send-signal.ts',
       'beside.ts',
       'worker/watchdog.ts',
       'master/upgrade.ts',
       'client/signals.ts',
-      'jobs/supervise.ts',
       // process.exit() would wait for a thread that can't be ended
       'jobs/master-channel.ts',
     ],

@@ -3,6 +3,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Job, JobsOptions, Queue, QueueEvents, Relay } from 'bullmq'
+import { isAway } from './away.ts'
 import { CANCEL, openStore, type Store } from './connect.ts'
 import { findEnvironment, type JobsEnvironment } from './environment.ts'
 import {
@@ -56,8 +57,11 @@ const CLEAN_COUNT = 1_000
 const CANCEL_STEP_MS = 100
 const CANCEL_AGAIN = 10
 const CANCEL_PATIENCE_MS = 10_000
-/** A store that restarts is asked again: the id makes it one job. */
-const ENQUEUE_TRIES = 3
+/** A store that restarts is asked again for so long, ms: the id makes it one job. */
+const ENQUEUE_PATIENCE_MS = 15_000
+const ENQUEUE_STEP_MS = 200
+/** The store has finished jobs in the order of their ends: so many more are read, to have the newest by their beginnings. */
+const OVERLAP = 50
 
 export class Client {
   readonly #environment: () => Promise<JobsEnvironment>
@@ -72,7 +76,6 @@ export class Client {
   }
 
   async enqueue(name: string, data: unknown, options: EnqueueOptions = {}): Promise<string> {
-    const queue = await this.queue()
     const id = idOf(options.id)
     const settings: JobsOptions = {
       jobId: id,
@@ -80,13 +83,14 @@ export class Client {
       ...(options.priority && { priority: options.priority }),
     }
     const payload = { data, ...(options.meta && { meta: options.meta }) }
-    for (let tries = 1; ; tries++) {
+    const end = performance.now() + ENQUEUE_PATIENCE_MS
+    for (;;) {
       try {
-        await queue.add(name, payload, settings)
+        await (await this.queue()).add(name, payload, settings)
         return id
       } catch (error) {
-        const isAway = (error as NodeJS.ErrnoException).code === 'ECONNREFUSED'
-        if (!isAway || tries === ENQUEUE_TRIES) throw error
+        if (!isAway(error) || performance.now() > end) throw error
+        await sleep(ENQUEUE_STEP_MS)
       }
     }
   }
@@ -128,7 +132,7 @@ export class Client {
     const found = await Promise.all(
       (state ? [state] : STATUSES).flatMap((status) =>
         statesOf[status].map(async (one) => {
-          const jobs = await queue.getJobs([one], 0, count - 1, false)
+          const jobs = await queue.getJobs([one], 0, count + OVERLAP - 1, false)
           // removed between the two looks that getJobs takes
           return jobs.filter(Boolean).map((job) => jobStatus(job as Job<Payload>, one))
         }),
@@ -282,7 +286,7 @@ async function removed(job: Job<Payload>): Promise<boolean> {
     return true
   } catch (error) {
     // it is locked: a worker was quicker
-    if ((error as NodeJS.ErrnoException).code === 'ECONNREFUSED') throw error
+    if (isAway(error)) throw error
     return false
   }
 }

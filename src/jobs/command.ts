@@ -2,13 +2,14 @@
 // its own; its modules are loaded for it alone.
 import { loadConfig, type Config } from '../config.ts'
 import { ConfigErrors, UserError } from '../errors.ts'
-import type { CompleteJobs } from '../jobs-setting.ts'
+import { type CompleteJobs, isLocal } from '../jobs-setting.ts'
 import { Log } from '../log.ts'
+import { Groups } from '../master/groups.ts'
 import { listenToSignals } from '../master/signals.ts'
+import type { DrainMode } from '../protocol.ts'
 import { environmentOf, type JobsEnvironment } from './environment.ts'
 import { jobGroups } from './groups.ts'
 import { storeAt } from './store/claim.ts'
-import { JobSupervisor } from './supervise.ts'
 
 const DEFAULT_WORKERS = 2
 
@@ -62,56 +63,45 @@ async function serve(argv: readonly string[], directory: string): Promise<number
   const log = new Log()
   log.check(settings)
   log.open(settings)
-  const owner = jobs.store === 'embedded' ? await storeAt(environment.socket) : undefined
+  const owner = isLocal(jobs.store) ? await storeAt(environment.socket) : undefined
   if (owner !== undefined) log.event('jobStoreShared', { dataDir: environment.dataDir, owner })
   const hasStore = owner !== undefined
-  const specs = jobGroups({ ...jobs, workers }, place, { hasStore })
-  const supervisor = new JobSupervisor(specs, once(log))
+  const specs = jobGroups({ ...jobs, workers }, settings.env, place, { hasStore })
   try {
-    return await run(supervisor, log, jobs.grace, workers, began)
+    return await run(new Groups(config, log, () => specs), log, { ...jobs, workers }, began)
   } finally {
     await log.close()
   }
 }
 
-async function run(
-  supervisor: JobSupervisor,
-  log: Log,
-  grace: number,
-  workers: number,
-  began: number,
-): Promise<number> {
-  const stopped = new Promise<number>((resolve) => {
+/** Answers the exit status, when all of them are gone. */
+function run(groups: Groups, log: Log, jobs: CompleteJobs, began: number): Promise<number> {
+  const { workers, grace } = jobs
+  let phase: 'starting' | 'serving' | { readonly exit: number } = 'starting'
+  return new Promise((resolve) => {
+    const stop = (mode: DrainMode, exit: number): void => {
+      phase = { exit }
+      groups.stop(mode)
+      look()
+    }
+    const look = (): void => {
+      if (typeof phase === 'object') {
+        if (groups.finish()) resolve(phase.exit)
+      } else if (phase === 'starting' && groups.hopeless !== undefined) {
+        log.event('startFailed', { error: groups.hopeless, exit: 1 })
+        stop('quick', 1)
+      } else if (phase === 'starting' && groups.areReady) {
+        phase = 'serving'
+        log.event('jobsServing', { workers, seconds: (performance.now() - began) / 1000 })
+      }
+    }
+    groups.onChange(look)
     listenToSignals((order) => {
       if (order !== 'stop' && order !== 'quick-stop') return
-      const granted = order === 'stop' ? grace : 0
-      log.event('jobsDraining', { grace: granted })
-      void supervisor.stop(granted).then(() => resolve(0))
+      if (typeof phase === 'object') return groups.killAll('a second signal asked to stop at once')
+      log.event('jobsDraining', { grace: order === 'stop' ? grace : 0 })
+      stop(order === 'stop' ? 'graceful' : 'quick', 0)
     })
+    void groups.start()
   })
-  const started = supervisor.start().then(
-    () => {
-      const seconds = (performance.now() - began) / 1000
-      log.event('jobsServing', { workers, seconds })
-      return stopped
-    },
-    async (error: Error) => {
-      log.event('startFailed', { error: error.message, exit: 1 })
-      await supervisor.stop(0)
-      return 1
-    },
-  )
-  return await Promise.race([stopped, started])
-}
-
-/** What is said of the store, each of its processes would say. */
-function once(log: Log): ConstructorParameters<typeof JobSupervisor>[1] {
-  const said = new Set<string>()
-  return (name, facts) => {
-    if (name === 'jobsRemote' || name === 'jobsForgetful') {
-      if (said.has(name)) return
-      said.add(name)
-    }
-    log.event(name, facts)
-  }
 }

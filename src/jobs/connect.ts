@@ -9,6 +9,7 @@ import type {
   RelayBackendFactory,
   Worker,
 } from 'bullmq'
+import { isLocal } from '../jobs-setting.ts'
 import type { JobsEnvironment } from './environment.ts'
 import { kindOf, load, loadBullmq, loadRedis } from './packages.ts'
 import { checkRedis, type RedisFault } from './store/redis.ts'
@@ -151,11 +152,14 @@ const onPostgres = (pool: unknown, bullmq: Bullmq): Omit<Plumbing, 'close'> => (
   faults: [],
 })
 
-async function openRedis({ store }: JobsEnvironment, role: Role): Promise<Plumbing> {
+async function openRedis({ store, redisSocket }: JobsEnvironment, role: Role): Promise<Plumbing> {
   const Redis = await loadRedis(store)
   // a worker waits for a Redis that restarts; a request can't
   const retries = role === 'worker' ? null : 10
-  const redis = new Redis(store, { maxRetriesPerRequest: retries, lazyConnect: true })
+  const options = { maxRetriesPerRequest: retries, lazyConnect: true }
+  const redis = isLocal(store)
+    ? new Redis({ path: redisSocket, ...options })
+    : new Redis(store, options)
   redis.on('error', () => undefined) // it connects again; whoever waits for an answer hears of it
   const faults = role === 'worker' ? checkRedis(await redis.info()) : []
   // BullMQ refuses to wait by a connection that gives up

@@ -3,6 +3,7 @@
 import * as v from 'valibot'
 import { bytes, type DurationText, type Kind, seconds, type SizeText } from '../kinds.ts'
 import { badSetting } from '../errors.ts'
+import { type Isolation, ISOLATION_WANTED, ISOLATIONS } from '../jobs-setting.ts'
 
 /** Durations are seconds, or texts with a unit; sizes are bytes, or texts with a unit. */
 export interface JobOptions {
@@ -14,8 +15,10 @@ export interface JobOptions {
   readonly timeout?: number | DurationText
   /** How long a job may still tidy up once its signal is aborted; default 5 s. One that does not listen is ended at once. */
   readonly killAfter?: number | DurationText
-  /** The largest heap of the thread that it runs in; default node's own. */
+  /** The largest heap of the thread or process that it runs in; default node's own. */
   readonly memory?: number | SizeText
+  /** Where it runs: in a thread, a process of its own, or inline, in the job process; default: what the settings say. */
+  readonly isolation?: Isolation
 }
 
 /** What a job is given beside its data. */
@@ -48,6 +51,8 @@ export interface Limits {
   readonly timeout: number
   readonly killAfter: number
   readonly memory: number
+  /** Undefined: what the settings say. */
+  readonly isolation: Isolation | undefined
 }
 
 export interface Definition<Name extends string = string, Data = never, Result = unknown> {
@@ -89,11 +94,14 @@ function limitsOf(name: string, options: JobOptions): Limits {
     if (result.success) return result.output
     throw badSetting(where(key), value, kind.wanted)
   }
-  const { attempts = 1 } = options
+  const { attempts = 1, isolation } = options
   if (!(Number.isInteger(attempts) && attempts >= 1))
     throw badSetting(where('attempts'), attempts, 'a whole number, 1 or more')
+  if (isolation !== undefined && !ISOLATIONS.includes(isolation))
+    throw badSetting(where('isolation'), isolation, ISOLATION_WANTED)
   return {
     attempts,
+    isolation,
     backoff: read('backoff', seconds(), 0),
     timeout: read('timeout', seconds(), 0),
     killAfter: read('killAfter', seconds(), 5),

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { LONGEST_PATH } from '../control-place.ts'
 import { UserError } from '../errors.ts'
-import type { CompleteJobs } from '../jobs-setting.ts'
+import type { CompleteJobs, Isolation } from '../jobs-setting.ts'
 
 export const VARIABLE = 'NODICORN_JOBS'
 
@@ -12,11 +12,14 @@ export const VARIABLE = 'NODICORN_JOBS'
 export interface JobsEnvironment {
   readonly entry: string
   readonly concurrency: number
-  /** `embedded`, or a URL. */
+  readonly isolation: Isolation
+  /** `embedded`, `redis-local` or a URL. */
   readonly store: string
   readonly dataDir: string
-  /** Of the embedded store. */
+  /** Of the embedded store; of another local one, it is the lock of its directory. */
   readonly socket: string
+  /** Of `redis-local`. */
+  readonly redisSocket: string
   readonly keep: number
   readonly grace: number
 }
@@ -27,21 +30,23 @@ export function environmentOf(settings: CompleteJobs, directory: string): JobsEn
   return {
     entry: resolve(directory, settings.entry),
     concurrency: settings.concurrency,
+    isolation: settings.isolation,
     store: settings.store,
     dataDir,
-    socket: socketOf(dataDir),
+    socket: socketOf(dataDir, 'store'),
+    redisSocket: socketOf(dataDir, 'redis'),
     keep: settings.keep,
     grace: settings.grace,
   }
 }
 
 /** In the data directory, unless its path is too long for a socket's address. */
-function socketOf(dataDir: string): string {
-  const path = join(dataDir, 'store.sock')
+function socketOf(dataDir: string, name: 'store' | 'redis'): string {
+  const path = join(dataDir, `${name}.sock`)
   if (path.length <= LONGEST_PATH) return path
   const { createHash } = process.getBuiltinModule('node:crypto') // loading it takes longer than all else here
   const mark = createHash('sha256').update(dataDir).digest('hex').slice(0, 16)
-  return join(tmpdir(), `nodicorn-jobs-${process.getuid?.() ?? 0}`, `${mark}.sock`)
+  return join(tmpdir(), `nodicorn-jobs-${process.getuid?.() ?? 0}`, `${mark}.${name}`)
 }
 
 /** What the parent said. Undefined in a program that nobody of us has started. */

@@ -1,36 +1,36 @@
 // Which processes the jobs need, in the order of their start. Pure: settings in, a list out; who starts them is somebody else.
-import type { CompleteJobs } from '../jobs-setting.ts'
-import { jobsStoreEntry, jobsWorkerEntry } from '../paths.ts'
+import type { Settings } from '../settings.ts'
+import { type CompleteJobs, isLocal } from '../jobs-setting.ts'
+import type { GroupSpec } from '../master/side-process.ts'
+import { jobsRedisEntry, jobsStoreEntry, jobsWorkerEntry } from '../paths.ts'
 import { environmentOf, VARIABLE } from './environment.ts'
 
-export interface ProcessSpec {
-  /** As in the log. */
-  readonly name: 'jobs-store' | 'jobs'
-  /** To fork, with an IPC channel: see master-channel.ts for what goes over it. */
-  readonly file: string
-  readonly count: number
-  /** Beside what they inherit. */
-  readonly env: Readonly<Record<string, string>>
-}
-
-/** `directory`: what relative paths of the settings are relative to. A store that runs already is left out with `hasStore`. */
+/** `cwd`: what relative paths of the settings are relative to. A store that runs already is left out with `hasStore`. */
 export function jobGroups(
-  settings: CompleteJobs,
-  directory: string,
+  jobs: CompleteJobs,
+  env: Settings['env'],
+  cwd: string,
   { hasStore = false } = {},
-): ProcessSpec[] {
-  const env = jobVariables(settings, directory)
-  const store: ProcessSpec = { name: 'jobs-store', file: jobsStoreEntry, count: 1, env }
-  const workers: ProcessSpec = {
-    name: 'jobs',
-    file: jobsWorkerEntry,
-    count: settings.workers,
-    env,
+): GroupSpec[] {
+  const { workers, grace } = jobs
+  // without job workers there is no store either: whoever runs `supervisor jobs` here has it
+  if (workers === 0) return []
+  const all = { kind: 'jobs', env: { ...env, ...jobVariables(jobs, cwd) }, cwd, grace } as const
+  const store: GroupSpec = {
+    ...all,
+    name: 'jobs-store',
+    order: 'store',
+    words: [jobs.store === 'embedded' ? jobsStoreEntry : jobsRedisEntry],
+    count: 1,
   }
-  return [
-    ...(settings.store === 'embedded' && !hasStore ? [store] : []),
-    ...(settings.workers > 0 ? [workers] : []),
-  ]
+  const crew: GroupSpec = {
+    ...all,
+    name: 'jobs',
+    order: 'rest',
+    words: [jobsWorkerEntry],
+    count: workers,
+  }
+  return isLocal(jobs.store) && !hasStore ? [store, crew] : [crew]
 }
 
 /** What an application needs that enqueues, too. */

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import * as v from 'valibot'
 import { badSetting, UserError } from '../errors.ts'
 import { seconds } from '../kinds.ts'
+import { isAway } from './away.ts'
 import { Client } from './client.ts'
 import type { JobsEnvironment } from './environment.ts'
 import { type JobStatus, type Status, STATUSES } from './views.ts'
@@ -83,8 +84,9 @@ export async function look(
     process.stdout.write(`${text}\n`)
     return 0
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ECONNREFUSED') throw error
-    throw new UserError('JOB_STORE', (error as Error).message)
+    if (!isAway(error)) throw error
+    const said = /job store/.test(error.message) ? '' : 'the job store does not answer: '
+    throw new UserError('JOB_STORE', `${said}${error.message}`)
   } finally {
     await client.close()
   }

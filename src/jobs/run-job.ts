@@ -2,7 +2,7 @@
 // thread, the process. Runs in a job process, where none of the job's code is.
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import type { Limits } from './define.ts'
-import type { FromThread, Outcome, Task, ToThread } from './thread.ts'
+import type { FromThread, Outcome, Task, ToThread } from './execute.ts'
 
 /** Why a job is ended from outside. */
 export type Reason = 'timeout' | 'cancelled' | 'stopping'
@@ -19,8 +19,8 @@ const LOAD_MS = 60_000
 const STUCK_MS = 5_000
 
 export interface Hooks {
-  /** Runs the task in a thread; rejects if the thread ends, or is ended by the signal. */
-  readonly run: (task: Task, transfer: MessagePort[], signal: AbortSignal) => Promise<Outcome>
+  /** As of a Runner. */
+  readonly run: (task: Task, signal: AbortSignal) => Promise<Outcome>
   readonly progress: (value: unknown) => Promise<void>
   readonly log: (text: string) => void
   /** The thread can't be ended: only the process can. */
@@ -70,10 +70,10 @@ export class JobRun {
   async #run(task: Task): Promise<JobEnd> {
     let outcome: Outcome
     try {
-      outcome = await this.#hooks.run(task, [task.port], this.#kill.signal)
+      outcome = await this.#hooks.run(task, this.#kill.signal)
       this.#port.close()
     } catch (error) {
-      outcome = { error: { message: whyEnded(error as Error), isFinal: false } }
+      outcome = { error: { message: (error as Error).message, isFinal: false } }
       this.#watchThread()
     }
     this.#clearTimers()
@@ -154,11 +154,4 @@ export class JobRun {
 /** ECONNREFUSED, or a job that was removed meanwhile: the job itself must not fail for it. */
 function lost(error: NodeJS.ErrnoException): void {
   if (!(error instanceof Error)) throw error
-}
-
-/** In words that say what the job did. */
-function whyEnded(error: NodeJS.ErrnoException): string {
-  if (error.code === 'ERR_WORKER_OUT_OF_MEMORY') return 'it needed more memory than it may have'
-  const exit = /exit(?:ed)?(?: with)? code:? (\d+)/i.exec(error.message)
-  return exit ? `it ended its thread with exit code ${exit[1]}` : error.message
 }

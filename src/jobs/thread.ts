@@ -1,105 +1,12 @@
 // The thread that a job's code runs in: nothing of the application is loaded anywhere else in a job process, so whatever it does,
 // the locks of its neighbours are kept. Started by Piscina; workerData is the file that defines the jobs.
-import type { MessagePort } from 'node:worker_threads'
-import { pathToFileURL } from 'node:url'
 import { workerData } from 'node:worker_threads'
-import { definitions, type JobContext, type JobHandler, type Limits } from './define.ts'
-
-/** To the thread. */
-export interface Task {
-  readonly name: string
-  readonly data: unknown
-  readonly id: string
-  readonly attempt: number
-  readonly port: MessagePort
-}
-
-/** From it, on the port of its job. */
-export type FromThread =
-  /** The file is loaded, the job's code runs. */
-  | { readonly type: 'begun' }
-  | { readonly type: 'progress'; readonly value: unknown }
-  | { readonly type: 'log'; readonly text: string }
-  /** The signal is aborted: the loop turns, the job can tidy up. */
-  | { readonly type: 'heard' }
-  /** All of its messages have been sent. */
-  | { readonly type: 'end' }
-
-export type ToThread =
-  { readonly type: 'abort'; readonly reason: string } | { readonly type: 'ended' }
-
-export type Outcome =
-  | { readonly value: unknown }
-  | { readonly error: { message: string; stack?: string; isFinal: boolean } }
-
-export type JobTable = readonly (readonly [name: string, limits: Limits])[]
+import * as jobs from './execute.ts'
 
 /** Piscina's data lies beside its own. */
-const entry = (Array.isArray(workerData) ? workerData.at(-1) : workerData) as unknown as {
+const { file } = (Array.isArray(workerData) ? workerData.at(-1) : workerData) as unknown as {
   file: string
 }
-let loading: Promise<unknown> | undefined
-const load = (): Promise<unknown> => (loading ??= importEntry(entry.file))
 
-async function importEntry(file: string): Promise<unknown> {
-  const stripsTypes = Boolean((process.features as { typescript?: unknown }).typescript)
-  if (/\.[mc]?ts$/.test(file) && !stripsTypes) {
-    const [esm, cjs] = await Promise.all([import('tsx/esm/api'), import('tsx/cjs/api')])
-    esm.register()
-    cjs.register()
-  }
-  return await import(pathToFileURL(file).href)
-}
-
-/** What the file defines. */
-export async function describe(): Promise<JobTable> {
-  await load()
-  return [...definitions().values()].map(({ name, limits }) => [name, limits])
-}
-
-/** Runs one job. Rejects only if the file can't be loaded. */
-export default async function run({ name, data, id, attempt, port }: Task): Promise<Outcome> {
-  await load()
-  const definition = definitions().get(name)
-  if (!definition) return { error: { message: `no job "${name}" is defined`, isFinal: true } }
-  const abort = new AbortController()
-  const ended = new Promise<void>((resolve) => {
-    port.on('message', (message: ToThread) => {
-      if (message.type === 'ended') return resolve()
-      tell(port, { type: 'heard' })
-      abort.abort(new DOMException(message.reason, 'AbortError'))
-    })
-  })
-  const context: JobContext = {
-    id,
-    attempt,
-    signal: abort.signal,
-    progress: (value) => tell(port, { type: 'progress', value }),
-    log: (text) => tell(port, { type: 'log', text: String(text) }),
-  }
-  tell(port, { type: 'begun' })
-  const outcome = await outcomeOf(definition.handler as JobHandler<unknown, unknown>, data, context)
-  // the answer goes another way, and would overtake the last progress
-  tell(port, { type: 'end' })
-  await ended
-  port.close()
-  return outcome
-}
-
-const tell = (port: MessagePort, message: FromThread): void => port.postMessage(message)
-
-async function outcomeOf(
-  handler: JobHandler<unknown, unknown>,
-  data: unknown,
-  context: JobContext,
-): Promise<Outcome> {
-  try {
-    const value = await handler(data, context)
-    // what JSON can't hold fails here, with the job's own name on it
-    return { value: value === undefined ? null : (JSON.parse(JSON.stringify(value)) as unknown) }
-  } catch (error) {
-    const { message, stack, name } = error instanceof Error ? error : new Error(String(error))
-    const isFinal = name === 'UnrecoverableError'
-    return { error: { message, isFinal, ...(stack !== undefined && { stack }) } }
-  }
-}
+export const describe = (): Promise<jobs.JobTable> => jobs.describe(file)
+export default (task: jobs.Task): Promise<jobs.Outcome> => jobs.execute(file, task)

@@ -3,14 +3,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Job, Queue, Relay, Worker } from 'bullmq'
 import { UserError } from '../errors.ts'
-import { withoutSecrets } from '../jobs-setting.ts'
+import { isLocal, withoutSecrets } from '../jobs-setting.ts'
 import { CANCEL, openStore, type Store } from './connect.ts'
 import type { Limits } from './define.ts'
 import { givenEnvironment, type JobsEnvironment } from './environment.ts'
+import type { JobTable, Runner } from './execute.ts'
 import { MasterChannel } from './master-channel.ts'
 import { JobRun } from './run-job.ts'
 import { refusal } from './store/redis.ts'
-import { Threads } from './threads.ts'
+import { Runners } from './runners.ts'
 import { CANCELLED, type Payload } from './views.ts'
 
 /** A dead process's jobs are taken up again within the two together, ms. */
@@ -29,7 +30,7 @@ const LAST_WORDS = 3
 class JobProcess {
   readonly #environment: JobsEnvironment
   readonly #store: Store
-  readonly #threads: Threads
+  readonly #runners: Runners
   readonly #limits: ReadonlyMap<string, Limits>
   readonly #channel: MasterChannel
   readonly #running = new Map<string, JobRun>()
@@ -40,13 +41,13 @@ class JobProcess {
   constructor(
     environment: JobsEnvironment,
     store: Store,
-    threads: Threads,
+    runners: Runners,
     limits: ReadonlyMap<string, Limits>,
     channel: MasterChannel,
   ) {
     this.#environment = environment
     this.#store = store
-    this.#threads = threads
+    this.#runners = runners
     this.#limits = limits
     this.#channel = channel
     this.#queue = store.queue()
@@ -106,7 +107,8 @@ class JobProcess {
       attempt: job.attemptsMade + 1,
     }
     return new JobRun(task, limits, {
-      run: (one, transfer, signal) => this.#threads.run(one, limits.memory, transfer, signal),
+      run: async (one, signal) =>
+        await (await this.#runners.of(limits.isolation)).run(one, limits.memory, signal),
       progress: (value) => job.updateProgress(value as object),
       log: (text) => {
         job.log(text).catch(forgotten)
@@ -139,12 +141,12 @@ class JobProcess {
     }
   }
 
-  /** A thread that can't be ended keeps its memory and its processor: the process goes when its other jobs have finished. */
+  /** What can't be ended keeps its memory and its processor: the process goes when its other jobs have finished. */
   async #leave(job: Job<Payload>): Promise<void> {
     const { grace } = this.#environment
     await this.drain(grace)
     this.#channel.kill(
-      `job ${job.name} ${job.id} is in native code, which only the end of its process can stop`,
+      `job ${job.name} ${job.id} goes on although it was ended: it is in native code, or inline, and only the end of its process can stop it`,
     )
   }
 
@@ -182,13 +184,15 @@ async function main(): Promise<void> {
   })
   process.title = 'supervisor: job worker'
   try {
-    const threads = await Threads.create(environment)
+    const runners = new Runners(environment)
     const [store, table] = await Promise.all([
       openStore(environment, 'worker'),
-      describe(threads, environment),
+      describe(await runners.of(), environment),
     ])
     judge(store, environment, channel)
-    jobs = new JobProcess(environment, store, threads, new Map(table), channel)
+    // what is not installed is to be known now
+    await Promise.all(table.map(([, { isolation }]) => runners.of(isolation)))
+    jobs = new JobProcess(environment, store, runners, new Map(table), channel)
     await jobs.start()
     const names = table.map(([name]) => name)
     channel.event('jobsReady', { group: 'jobs', worker: process.pid, jobs: names })
@@ -199,12 +203,9 @@ async function main(): Promise<void> {
   }
 }
 
-async function describe(
-  threads: Threads,
-  { entry }: JobsEnvironment,
-): ReturnType<Threads['describe']> {
+async function describe(runner: Runner, { entry }: JobsEnvironment): Promise<JobTable> {
   try {
-    return await threads.describe()
+    return await runner.describe()
   } catch (error) {
     throw new UserError(
       'APP_FAILED',
@@ -219,11 +220,11 @@ function judge(store: Store, { store: url }: JobsEnvironment, channel: MasterCha
     if (sentence) throw new UserError('JOB_STORE', sentence)
     channel.event('jobsForgetful', {})
   }
-  if (url !== 'embedded') channel.event('jobsRemote', { store: withoutSecrets(url) })
+  if (!isLocal(url)) channel.event('jobsRemote', { store: withoutSecrets(url) })
 }
 
 /** Drivers may quote the URL that they were given, with its password. */
 const withoutUrl = (message: string, { store }: JobsEnvironment): string =>
-  store === 'embedded' ? message : message.replaceAll(store, withoutSecrets(store))
+  isLocal(store) ? message : message.replaceAll(store, withoutSecrets(store))
 
 await main()

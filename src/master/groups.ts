@@ -9,14 +9,17 @@ import type { FromJobs } from '../jobs/master-channel.ts'
 import type { CompleteJobs } from '../jobs-setting.ts'
 import type { ProcessStatus } from '../control-protocol.ts'
 import { isAlive } from '../is-alive.ts'
+import type { EventName } from '../events.ts'
 import type { Log } from '../log.ts'
 import type { DrainMode } from '../protocol.ts'
 import { Alarm } from './alarm.ts'
 import { CrashBook } from './crash-book.ts'
-import { setpriv, SideProcess, type GroupSpec } from './side-process.ts'
+import { setpriv } from '../setpriv.ts'
+import { SideProcess, type GroupSpec } from './side-process.ts'
 
-/** A quick stop, s. */
+/** A quick stop, s; and what job processes may take longer, to give their jobs back to the queue, ms. */
 const QUICK_SECONDS = 2
+const RETURN_MS = 3_000
 /** Whatever a SIGKILL did not end gets another one, ms. */
 const KILL_AGAIN_MS = 1_000
 /** How often we look whether those of an old master are gone, ms. */
@@ -28,14 +31,25 @@ const BEYOND_MS = 8_000
 /** Before it is killed, what its channel holds is read: the silence may have been our own. */
 const CONFIRM_MS = 1_000
 
+/** Each process of the jobs says them; one is enough. */
+const OF_THE_STORE: ReadonlySet<EventName> = new Set(['jobsRemote', 'jobsForgetful'])
+
+/** Why one was killed that nobody had told to end. */
+type Fault = 'silent' | 'boot-failed'
+const isFault = (reason: string): reason is Fault => reason === 'silent' || reason === 'boot-failed'
+
 /** What has become of the processes in a slot of a group. */
 type Fate = Pick<ProcessStatus, 'restarts' | 'lastRestart'>
 
 export class Groups {
-  /** Processes that had to be killed. */
+  /** Processes that were told to end and had to be killed. */
   killed = 0
+  /** What one of them has said that would end in the same way again. */
+  hopeless: string | undefined
   readonly #log: Log
-  readonly #directory: string
+  /** Since the start or the last reload. */
+  readonly #said = new Set<EventName>()
+  readonly #specsOf: (config: Config) => readonly GroupSpec[]
   readonly #books = new Map<string, CrashBook>()
   /** By group and slot. */
   readonly #fates = new Map<string, Fate>()
@@ -49,13 +63,14 @@ export class Groups {
   /** A stop may be in a hurry; ms of performance.now(). */
   #quickEnd = Infinity
 
-  constructor(config: Config, log: Log, directory: string) {
+  /** `specs` of the settings, at the start and at each reload. */
+  constructor(config: Config, log: Log, specs: (config: Config) => readonly GroupSpec[]) {
     this.#config = config
     this.#log = log
-    this.#directory = directory
+    this.#specsOf = specs
   }
 
-  /** `changed`: one of them is gone, and with it perhaps what a stop waits for. */
+  /** `changed`: one of them is ready, or gone, and with it perhaps what a stop waits for. */
   onChange(changed: () => void): void {
     this.#changed = changed
   }
@@ -94,6 +109,15 @@ export class Groups {
     for (const one of this.#all) this.#kill(one, why)
   }
 
+  /** Each of them is. */
+  get areReady(): boolean {
+    const count = this.#specs.reduce((sum, spec) => sum + spec.count, 0)
+    const all = [...this.#all]
+    return (
+      this.#step === 'running' && all.length >= count && all.every(({ state }) => state === 'ready')
+    )
+  }
+
   get status(): ProcessStatus[] {
     const alive = [...this.#all].map((one): ProcessStatus => {
       const { pid, slot, uptime: age, state, spec } = one
@@ -120,7 +144,8 @@ export class Groups {
 
   #begin(): void {
     this.#generation++
-    this.#specs = specsOf(this.#config, this.#directory)
+    this.#said.clear()
+    this.#specs = this.#specsOf(this.#config)
     for (const { name } of this.#specs) this.#books.get(name)?.forgive()
     const unguarded = this.#specs.find(({ kind }) => kind === 'program')
     if (this.#generation === 1 && unguarded && !setpriv())
@@ -184,12 +209,27 @@ export class Groups {
   }
 
   #ready(one: SideProcess): void {
-    if (one.advance('ready') === 'announce' && one.spec.order === 'store') this.#turn()
+    if (one.advance('ready') !== 'announce') return
+    this.#turn()
+    this.#changed()
   }
 
   #hear(one: SideProcess, message: FromJobs): void {
-    if (message.type === 'event') this.#log.event(message.name, message.facts as never)
-    if (message.type === 'fatal') one.lastWords.note(message.message)
+    if (message.type === 'event') this.#pass(message)
+    if (message.type !== 'fatal') return
+    one.why = message.message
+    one.lastWords.note(message.message)
+    if (!message.final) return
+    this.hopeless = message.message
+    this.#changed()
+  }
+
+  #pass({ name, facts }: Extract<FromJobs, { type: 'event' }>): void {
+    if (OF_THE_STORE.has(name)) {
+      if (this.#said.has(name)) return
+      this.#said.add(name)
+    }
+    this.#log.event(name, facts as never)
   }
 
   #suspect(one: SideProcess, now: number): void {
@@ -197,16 +237,21 @@ export class Groups {
       one.suspectedAt = now
       return
     }
-    const why = one.state === 'booting' ? 'it was not ready in time' : 'nothing was heard from it'
-    this.#kill(one, why)
+    const isBooting = one.state === 'booting'
+    this.#kill(
+      one,
+      isBooting ? 'it was not ready in time' : 'nothing was heard from it',
+      isBooting ? 'boot-failed' : 'silent',
+    )
   }
 
   #retire(one: SideProcess, reason: 'reload' | 'scale' | 'stop'): void {
     if (one.advance('retire') !== 'drain') return
     one.reason = reason
-    const extra = one.spec.kind === 'jobs' ? BEYOND_MS : 0
-    one.deadline = Math.min(performance.now() + one.spec.grace * 1000 + extra, this.#quickEnd)
-    one.drain()
+    const [extra, last] = one.spec.kind === 'jobs' ? [BEYOND_MS, RETURN_MS] : [0, 0]
+    const regular = performance.now() + one.spec.grace * 1000 + extra
+    one.deadline = Math.min(regular, this.#quickEnd + last)
+    one.drain(this.#quickEnd === Infinity ? one.spec.grace : 0)
   }
 
   #expire(one: SideProcess): void {
@@ -216,10 +261,10 @@ export class Groups {
     one.kill()
   }
 
-  #kill(one: SideProcess, why: string): void {
+  #kill(one: SideProcess, why: string, reason: 'stop' | Fault = 'stop'): void {
     if (one.advance('overdue') !== 'kill') return
-    this.killed++
-    one.reason ??= 'stop'
+    if (!isFault(reason)) this.killed++
+    one.reason ??= reason
     one.deadline = performance.now() + KILL_AGAIN_MS
     this.#log.event('processKilled', { ...one.facts, why })
     one.kill()
@@ -229,17 +274,18 @@ export class Groups {
     one.advance('exit')
     this.#all.delete(one)
     const { facts, uptime, reason } = one
-    if (reason === undefined) this.#endedByItself(one, code, signal)
-    else this.#log.event('processExited', { ...facts, uptime, reason })
+    if (reason === undefined) {
+      const stderr = one.lastWords.lines
+      const said = one.why === undefined ? {} : { why: one.why }
+      this.#log.event('processEnded', { ...facts, code, signal, uptime, stderr, ...said })
+    } else this.#log.event('processExited', { ...facts, uptime, reason })
+    if (reason === undefined || isFault(reason)) this.#backOff(one)
     this.#remember(one, reason ?? signal ?? (code === null ? 'not started' : `exit code ${code}`))
     this.#turn()
     this.#changed()
   }
 
-  #endedByItself(one: SideProcess, code: number | null, signal: NodeJS.Signals | null): void {
-    const { facts, uptime, slot, spec } = one
-    const stderr = one.lastWords.lines
-    this.#log.event('processEnded', { ...facts, code, signal, uptime, stderr })
+  #backOff({ uptime, slot, spec }: SideProcess): void {
     const { settings } = this.#config
     const pause = this.#book(spec.name).crashed({ slot, uptime }, settings, performance.now())
     if (pause.seconds > 0 && this.#step === 'running')
@@ -270,8 +316,8 @@ function dueAt({ spec, state, heardAt, bornAt, suspectedAt = -Infinity }: SidePr
   return suspectedAt < heardAt ? due : Math.max(due, suspectedAt + CONFIRM_MS)
 }
 
-/** What the settings ask for. */
-function specsOf({ settings }: Config, directory: string): GroupSpec[] {
+/** What the settings of a server ask for. `directory`: where it was started. */
+export function specsOf({ settings }: Config, directory: string): GroupSpec[] {
   const cwd = settings.chdir || directory
   const beside = Object.entries(settings.processes).map(([name, group]): GroupSpec => ({
     name,
@@ -283,20 +329,6 @@ function specsOf({ settings }: Config, directory: string): GroupSpec[] {
     cwd,
     grace: group.grace ?? settings.gracefulTimeout,
   }))
-  return [...jobSpecs(settings, cwd), ...beside]
-}
-
-function jobSpecs({ jobs, env }: Config['settings'], cwd: string): GroupSpec[] {
-  // without job workers there is no store either: whoever runs `supervisor jobs` here has it
-  if (!jobs || jobs.workers === 0) return []
-  return jobGroups(jobs as CompleteJobs, cwd).map(({ name, file, count, env: own }) => ({
-    name,
-    count,
-    kind: 'jobs',
-    order: name === 'jobs-store' ? 'store' : 'rest',
-    words: [file],
-    env: { ...env, ...own },
-    cwd,
-    grace: jobs.grace,
-  }))
+  const { jobs, env } = settings
+  return [...(jobs ? jobGroups(jobs as CompleteJobs, env, cwd) : []), ...beside]
 }

@@ -1,10 +1,15 @@
-// What a worker writes to stderr: passed on untouched, its end remembered for the log when it dies. Runs in the master.
+// What a process writes to stderr: passed on untouched, its end remembered for when it dies. Runs in the master, and in job processes.
+
+import { sendSignal } from '../send-signal.ts'
 
 /** Lines and bytes remembered per worker. */
 const LINES = 20
 const BYTES = 4_096
 /** A worker told to be quiet is heard after this long all the same, ms: it may be explaining why it hangs. */
 const QUIET_MS = 3_000
+
+/** Pipes may be open a moment longer than the process lives, ms. */
+const PIPES_MS = 100
 
 export class LastWords {
   #tail = Buffer.alloc(0)
@@ -55,4 +60,24 @@ export class LastWords {
       .filter(Boolean)
       .slice(-LINES)
   }
+}
+
+/** A ChildProcess that has ended. */
+interface Ended {
+  readonly pid?: number | undefined
+  once(event: 'close', listener: () => void): unknown
+}
+
+/** What it started dies with it, and then its pipes end: only now are its last words complete. */
+export function afterExit(child: Ended, report: () => void): void {
+  sendSignal(-child.pid!, 'SIGKILL')
+  let reported = false
+  const once = (): void => {
+    if (reported) return
+    reported = true
+    clearTimeout(timer)
+    report()
+  }
+  const timer = setTimeout(once, PIPES_MS)
+  child.once('close', once)
 }

@@ -2,15 +2,15 @@
 // starts the user's processes. Runs in the master.
 
 import { spawn, type ChildProcess } from 'node:child_process'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { fs } from '../builtin.ts'
 import { environment } from '../config.ts'
 import type { Drain, FromJobs } from '../jobs/master-channel.ts'
 import { besideEntry } from '../paths.ts'
 import { SLOT_VARIABLE } from '../protocol.ts'
-import { LastWords } from './last-words.ts'
+import { killGroup, sendSignal } from '../send-signal.ts'
+import { guarded } from '../setpriv.ts'
+import { afterExit, LastWords } from './last-words.ts'
 import { step, type Action, type Event, type State } from './lifecycle.ts'
-import { secretless, sendSignal, typescriptArgs } from './worker-handle.ts'
+import { secretless, typescriptArgs } from './worker-handle.ts'
 
 /** What a group's processes are. Pure data, from the settings. */
 export interface GroupSpec {
@@ -34,14 +34,6 @@ export interface SideEvents {
   exit(code: number | null, signal: NodeJS.Signals | null): void
 }
 
-/** Its pipes may be open a moment longer than the process lives, ms. */
-const LAST_WORDS_MS = 100
-/** Ends a program with its parent, where nothing in it would notice: util-linux. */
-const SETPRIV = ['/usr/bin/setpriv', '/bin/setpriv']
-
-/** Undefined where there is none: macOS, Alpine. */
-export const setpriv = (): string | undefined => SETPRIV.find((path) => fs.existsSync(path))
-
 export class SideProcess {
   readonly spec: GroupSpec
   readonly slot: number
@@ -54,6 +46,8 @@ export class SideProcess {
   heardAt = this.bornAt
   /** When its silence was first found to be too long; ms of performance.now(). */
   suspectedAt: number | undefined
+  /** What it has said itself of its end. */
+  why: string | undefined
   /** Why it was told to go, in the words of the log. */
   reason: string | undefined
   #state: State = 'booting'
@@ -68,7 +62,9 @@ export class SideProcess {
     if (spec.kind === 'jobs') this.#child.on('message', (message) => this.#hear(message, events))
     else this.#child.once('spawn', () => events.ready())
     this.#child.on('error', (error) => this.pid === 0 && this.#neverLived(error, events))
-    this.#child.once('exit', (code, signal) => this.#afterExit(() => events.exit(code, signal)))
+    this.#child.once('exit', (code, signal) =>
+      afterExit(this.#child, () => events.exit(code, signal)),
+    )
   }
 
   /** 0 if it could not be started. */
@@ -97,17 +93,16 @@ export class SideProcess {
     return action
   }
 
-  /** For itself alone: what it has started is its own affair until it is gone. */
-  drain(): void {
+  /** For itself alone: what it has started is its own affair until it is gone. `grace`: seconds that running jobs have. */
+  drain(grace: number): void {
     if (this.spec.kind !== 'jobs') return sendSignal(this.pid, 'SIGTERM')
-    const message: Drain = { type: 'drain', grace: this.spec.grace }
+    const message: Drain = { type: 'drain', grace }
     this.#child.send(message, () => undefined) // EPIPE, ERR_IPC_CHANNEL_CLOSED: it is about to end
   }
 
   /** SIGKILL for it and everything it started. */
   kill(): void {
-    sendSignal(-this.pid, 'SIGKILL')
-    sendSignal(this.pid, 'SIGKILL')
+    killGroup(this.pid)
   }
 
   #hear(raw: unknown, events: SideEvents): void {
@@ -122,32 +117,19 @@ export class SideProcess {
     this.lastWords.note(error.message)
     events.exit(null, null)
   }
-
-  #afterExit(report: () => void): void {
-    sendSignal(-this.pid, 'SIGKILL')
-    const closed = new Promise((resolve) => this.#child.once('close', resolve))
-    void Promise.race([closed, sleep(LAST_WORDS_MS)]).then(report)
-  }
 }
 
 function start({ name, kind, words, env, cwd }: GroupSpec, slot: number): ChildProcess {
   const own = { ...secretless, ...env, SUPERVISOR_GROUP: name, [SLOT_VARIABLE]: String(slot) }
   const options = { cwd, env: { ...environment(), ...own }, detached: true }
-  if (kind === 'jobs')
-    return spawn(process.execPath, [...words], {
-      ...options,
-      serialization: 'advanced',
-      stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
-    })
-  if (kind === 'node') {
-    const [file] = words as [string]
-    const args = [...typescriptArgs(file), '--import', besideEntry.href, ...words]
-    return spawn(process.execPath, args, {
-      ...options,
-      stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
-    })
+  if (kind === 'program') {
+    const [program, ...args] = guarded(words)
+    return spawn(program!, args, { ...options, stdio: ['ignore', 'inherit', 'pipe'] })
   }
-  const guard = setpriv()
-  const [program, ...args] = guard ? [guard, '--pdeathsig', 'KILL', '--', ...words] : words
-  return spawn(program!, args, { ...options, stdio: ['ignore', 'inherit', 'pipe'] })
+  const before = kind === 'jobs' ? [] : [...typescriptArgs(words[0]!), '--import', besideEntry.href]
+  return spawn(process.execPath, [...before, ...words], {
+    ...options,
+    serialization: kind === 'jobs' ? 'advanced' : 'json',
+    stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
+  })
 }

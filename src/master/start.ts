@@ -10,7 +10,7 @@ import type { HookServer } from '../hooks.ts'
 import { Log, isReadable } from '../log.ts'
 import { packageJson } from '../paths.ts'
 import { prepareAccessLog } from './access-log-file.ts'
-import { Groups } from './groups.ts'
+import { Groups, specsOf } from './groups.ts'
 import { CertificateWatch, loadCredentials } from './credentials.ts'
 import type { Heir } from './heir.ts'
 import { checkIdentity } from './identity.ts'
@@ -79,7 +79,7 @@ export async function startMaster(
   if (sockets === 'cluster' && hasSocketRights(config)) log.event('noSocketRights', {})
   const birth = { request, name, sockets } satisfies Omit<Birth, 'config'>
   const own = openSockets(request, heir, pidfile)
-  const groups = new Groups(config, log, request.directory)
+  const groups = new Groups(config, log, (now) => specsOf(now, request.directory))
   own.rights = rights
   return run(request, birth, {
     server: { name, pid: process.pid },

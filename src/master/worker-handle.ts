@@ -30,8 +30,9 @@ import {
   type ToWorker,
   type WorkerInit,
 } from '../protocol.ts'
+import { killGroup } from '../send-signal.ts'
 import { step, type Action, type Event, type State } from './lifecycle.ts'
-import { LastWords } from './last-words.ts'
+import { afterExit, LastWords } from './last-words.ts'
 import { give } from './preloaded.ts'
 import { WatchdogPipe } from './watchdog-pipe.ts'
 
@@ -74,8 +75,6 @@ export interface WorkerEvents {
   modules?(files: readonly LoadedFile[]): void
 }
 
-/** Its stderr may be open a moment longer than the process lives, ms. */
-const LAST_WORDS_MS = 100
 const STILL_BOOTING_MS = 5_000
 
 export class WorkerHandle {
@@ -144,7 +143,7 @@ export class WorkerHandle {
     // EPIPE, ERR_IPC_CHANNEL_CLOSED: it died while we wrote, and its exit event tells the rest
     child.on('error', (error) => this.pid === 0 && this.#neverLived(error, events))
     this.#worker.on('error', () => undefined)
-    child.once('exit', (code, signal) => this.#afterExit(() => events.exit(this, code, signal)))
+    child.once('exit', (code, signal) => afterExit(child, () => events.exit(this, code, signal)))
   }
 
   get view(): { id: number; slot: number; generation: number; state: State } {
@@ -186,8 +185,7 @@ export class WorkerHandle {
 
   /** SIGKILL for the worker and everything it started. */
   kill(): void {
-    sendSignal(-this.pid, 'SIGKILL')
-    sendSignal(this.pid, 'SIGKILL')
+    killGroup(this.pid)
   }
 
   /** EAGAIN, EMFILE, ENOMEM: the system gave us no process, and there will be no exit event. */
@@ -197,20 +195,6 @@ export class WorkerHandle {
       message: `cannot start a worker process: ${error.message}`,
     }
     events.exit(this, null, null)
-  }
-
-  /** What it started dies with it, and then its pipes end: only now are its last words complete. */
-  #afterExit(report: () => void): void {
-    sendSignal(-this.pid, 'SIGKILL')
-    let reported = false
-    const once = (): void => {
-      if (reported) return
-      reported = true
-      clearTimeout(timer)
-      report()
-    }
-    const timer = setTimeout(once, LAST_WORDS_MS)
-    this.#worker.process.once('close', once)
   }
 }
 
@@ -286,16 +270,4 @@ export function typescriptArgs(file: string): string[] {
   return /\.[mc]?ts$/.test(file) && !stripsTypes
     ? ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href]
     : []
-}
-
-/** `target`: a pid, or minus a pid for its process group. */
-export function sendSignal(target: number, signal: NodeJS.Signals): void {
-  if (target === 0) return
-  try {
-    process.kill(target, signal)
-  } catch (error) {
-    // ESRCH: it, or its group, is gone already; EPERM: on macOS, a group of zombies
-    const { code } = error as NodeJS.ErrnoException
-    if (code !== 'ESRCH' && code !== 'EPERM') throw error
-  }
 }

@@ -95,7 +95,7 @@ export class JobServer extends Server {
   /** Processes of a group that were ever started, oldest first. */
   processes(group: 'jobs' | 'jobs-store'): number[] {
     return this.lines
-      .filter((line) => line.event === 'jobProcessStarted' && line['group'] === group)
+      .filter((line) => line.event === 'processBooting' && line['group'] === group)
       .map((line) => line['worker'] as number)
   }
 

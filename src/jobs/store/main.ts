@@ -4,22 +4,20 @@ import type { Server, Socket } from 'node:net'
 import { totalmem } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PGlite } from '@electric-sql/pglite'
-import { UserError } from '../../errors.ts'
 import { jobsSeed } from '../../paths.ts'
-import { givenEnvironment } from '../environment.ts'
-import { MasterChannel } from '../master-channel.ts'
+import type { JobsEnvironment } from '../environment.ts'
+import type { MasterChannel } from '../master-channel.ts'
 import { claim } from './claim.ts'
 import { openDatabase } from './database.ts'
 import { FrameReader, frameOf, type Query, type Reply } from './frames.ts'
+import { type OpenStore, runStore } from './process.ts'
 
 const CARE_MS = 60_000
-/** How long its clients are waited for when the parent is gone, beyond the time that jobs have, s. */
-const LINGER = 5
 const SMALL_MACHINE = 512 * 1024 ** 2
 
-class Store {
+class Store implements OpenStore {
   readonly #db: PGlite
-  readonly #clients = new Map<Socket, Set<string>>()
+  readonly #sockets = new Map<Socket, Set<string>>()
   readonly #listened = new Set<string>()
   #running = 0
   #sinceCare = 0
@@ -32,19 +30,19 @@ class Store {
     setInterval(() => void this.#takeCare(), CARE_MS).unref()
   }
 
-  get clients(): number {
-    return this.#clients.size
+  clients(): number {
+    return this.#sockets.size
   }
 
   #welcome(socket: Socket): void {
-    this.#clients.set(socket, new Set())
+    this.#sockets.set(socket, new Set())
     const frames = new FrameReader<Query>()
     socket.on('data', (chunk: Buffer) => {
       for (const query of frames.push(chunk)) void this.#answer(socket, query)
     })
     // ECONNRESET, EPIPE: the client was killed; 'close' follows
     socket.on('error', () => undefined)
-    socket.on('close', () => this.#clients.delete(socket))
+    socket.on('close', () => this.#sockets.delete(socket))
     socket.resume()
   }
 
@@ -68,7 +66,7 @@ class Store {
   ): Promise<{ rows: unknown[]; rowCount?: number | undefined }> {
     const channel = /^(?:\s|--[^\n]*\n)*LISTEN\s+"?(\w+)"?/i.exec(text)?.[1]
     if (channel === undefined) return await this.#db.query(text, params ? [...params] : undefined)
-    this.#clients.get(socket)?.add(channel)
+    this.#sockets.get(socket)?.add(channel)
     // one database, one listener for all clients
     if (!this.#listened.has(channel)) await this.#db.query(text)
     this.#listened.add(channel)
@@ -76,7 +74,7 @@ class Store {
   }
 
   #notify(channel: string, payload: string): void {
-    for (const [socket, channels] of this.#clients)
+    for (const [socket, channels] of this.#sockets)
       if (channels.has(channel)) this.#tell(socket, { channel, payload })
   }
 
@@ -94,10 +92,10 @@ class Store {
 
   /** Queries that were asked are answered first. */
   async close(): Promise<void> {
-    for (const socket of this.#clients.keys()) socket.pause()
+    for (const socket of this.#sockets.keys()) socket.pause()
     while (this.#running > 0) await sleep(5)
     await this.#db.close()
-    for (const socket of this.#clients.keys()) socket.destroySoon()
+    for (const socket of this.#sockets.keys()) socket.destroySoon()
   }
 }
 
@@ -106,41 +104,26 @@ const plain = (error: Error): { message: string } => ({
   message: error.message,
 })
 
-async function main(): Promise<void> {
-  const { dataDir, socket, grace } = givenEnvironment()!
-  let store: Store | undefined
-  const end = async (): Promise<void> => await store?.close()
-  const channel = new MasterChannel({
-    drain: end,
-    orphaned: async () => {
-      const last = performance.now() + (grace + LINGER) * 1000
-      while ((store?.clients ?? 0) > 0 && performance.now() < last) await sleep(100)
-      await end()
-    },
-    onTerm: 'ignore',
-  })
-  process.title = 'supervisor: job store'
-  try {
-    const began = performance.now()
-    const early: Socket[] = []
-    const greet = (client: Socket): void => {
-      client.write(frameOf({ hello: process.pid }))
-      if (!store) early.push(client.on('error', () => undefined)) // ECONNRESET: it did not wait
-    }
-    const server = await claim(socket, dataDir, greet)
-    const { db, isNew, movedTo } = await openDatabase(dataDir, jobsSeed)
-    store = new Store(db, server, early)
-    if (movedTo) channel.event('jobStoreUnreadable', { dataDir, movedTo })
-    const seconds = (performance.now() - began) / 1000
-    channel.event('jobStoreOpen', { dataDir, isNew, seconds })
-    if (totalmem() < SMALL_MACHINE) channel.event('jobStoreSmall', { bytes: totalmem() })
-    channel.ready()
-  } catch (error) {
-    const isOurs = error instanceof UserError
-    channel.fatal(isOurs ? error.message : String((error as Error).stack ?? error), {
-      final: isOurs,
-    })
+async function open(
+  { dataDir, socket }: JobsEnvironment,
+  channel: MasterChannel,
+): Promise<OpenStore> {
+  const began = performance.now()
+  const early: Socket[] = []
+  let greeted: 'by us' | 'by the store' = 'by us'
+  const greet = (client: Socket): void => {
+    client.write(frameOf({ hello: process.pid }))
+    if (greeted === 'by us') early.push(client.on('error', () => undefined)) // ECONNRESET: it did not wait
   }
+  const server = await claim(socket, dataDir, greet)
+  const { db, isNew, movedTo } = await openDatabase(dataDir, jobsSeed)
+  const store = new Store(db, server, early)
+  greeted = 'by the store'
+  if (movedTo) channel.event('jobStoreUnreadable', { dataDir, movedTo })
+  const seconds = (performance.now() - began) / 1000
+  channel.event('jobStoreOpen', { dataDir, isNew, seconds })
+  if (totalmem() < SMALL_MACHINE) channel.event('jobStoreSmall', { bytes: totalmem() })
+  return store
 }
 
-await main()
+await runStore(open)

@@ -8,11 +8,18 @@ export type RedisFault =
   /** A crash of Redis loses jobs: a warning. */
   | { readonly kind: 'forgets' }
 
+const factsOf = (info: string): ReadonlyMap<string, string> =>
+  new Map([...info.matchAll(/^([^:\r\n]+):([^\r\n]*)/gm)].map(([, name, value]) => [name!, value!]))
+
+/** Its own: what Valkey calls redis_version is the Redis that it equals. */
+export const versionOf = (info: string): string => {
+  const facts = factsOf(info)
+  return facts.get('valkey_version') ?? facts.get('redis_version') ?? ''
+}
+
 /** `info`: the answer to INFO. Valkey says redis_version too. */
 export function checkRedis(info: string): RedisFault[] {
-  const facts = new Map(
-    [...info.matchAll(/^([^:\r\n]+):([^\r\n]*)/gm)].map(([, name, value]) => [name, value]),
-  )
+  const facts = factsOf(info)
   const version = facts.get('redis_version') ?? ''
   const policy = facts.get('maxmemory_policy') ?? 'noeviction'
   const faults: RedisFault[] = []
