@@ -5,25 +5,16 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { RawClient, request } from './helpers/client.ts'
+import { everyPath, hasProgram } from './helpers/command.ts'
 import { startLoad } from './helpers/load.ts'
 import { signalIfThere } from './helpers/process.ts'
 import { bareEnvironment, cli, fixtures, startServer } from './helpers/server.ts'
 import { tempDir, type Teardown } from './helpers/temp.ts'
 import { until } from './helpers/until.ts'
 
-/** Debian keeps it where only root looks. */
-const env = { ...bareEnvironment(), PATH: `${process.env['PATH']}:/usr/local/sbin:/usr/sbin` }
+const env = { ...bareEnvironment(), PATH: everyPath }
 
-const isThere = (() => {
-  try {
-    execFileSync('sh', ['-c', 'exec haproxy -v'], { stdio: 'ignore', env })
-    return true
-  } catch (error) {
-    // 127: there is no such command.
-    if ((error as { status?: unknown }).status === 127) return false
-    throw error
-  }
-})()
+const isThere = hasProgram('haproxy')
 if (!isThere)
   console.error(
     'test/haproxy.test.ts is skipped: there is no haproxy (apt-get install -y --no-install-recommends haproxy)',

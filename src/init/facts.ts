@@ -7,6 +7,7 @@ import { parseWords } from '../argv.ts'
 import { loadConfig } from '../config.ts'
 import type { SettingName, Settings } from '../settings.ts'
 import { shellWords } from '../shell-words.ts'
+import { jobsOf, type JobsPlace } from './jobs.ts'
 import { type Manifest, packagesOf, type Packages } from './packages.ts'
 
 export interface Facts {
@@ -22,6 +23,7 @@ export interface Facts {
   /** The first address, as somebody else on this machine reaches it; paths are absolute. */
   readonly address: ServeAddress
   readonly packages: Packages
+  readonly jobs: JobsPlace | undefined
   /** The major version for images. */
   readonly node: number
   /** Of the Node that runs this. */
@@ -45,6 +47,7 @@ export async function gather(words: readonly string[], directory: string): Promi
     isSet: (name) => sources[name] !== 'default',
     address: addressOf(settings, directory),
     packages: packagesOf(directory, manifest),
+    jobs: jobsOf(settings, directory, manifest),
     node: nodeOf(manifest.engines?.node ?? textOf(join(directory, '.nvmrc')) ?? ''),
     nodeDirectory: dirname(process.execPath),
   }

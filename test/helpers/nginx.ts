@@ -4,6 +4,7 @@ import { execFileSync, spawn } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { request } from './client.ts'
+import { everyPath } from './command.ts'
 import { signalIfThere } from './process.ts'
 import { bareEnvironment, cli, fixtures } from './server.ts'
 import { tempDir, type Teardown } from './temp.ts'
@@ -16,8 +17,7 @@ export interface Nginx {
   errors(): string
 }
 
-/** Debian keeps it where only root looks. */
-const env = { ...process.env, PATH: `${process.env.PATH}:/usr/local/sbin:/usr/sbin` }
+const env = { ...process.env, PATH: everyPath }
 
 /** Its version; undefined where there is none. */
 export function nginxVersion(): string | undefined {

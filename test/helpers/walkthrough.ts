@@ -1,9 +1,9 @@
 // Does what a page says, from its top to its end, in a new project with the package in its node_modules.
-import { execFileSync } from 'node:child_process'
 import { chmodSync, cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { request } from './client.ts'
+import { hasProgram } from './command.ts'
 import { checkout, type Block } from './pages.ts'
 import { bareEnvironment } from './server.ts'
 import { tempDir, type Teardown } from './temp.ts'
@@ -24,9 +24,9 @@ export class Walkthrough {
   #server: Terminal | undefined
   #status: number | null | undefined
 
-  private constructor(t: Teardown, ports: ReadonlyMap<string, string>) {
+  private constructor(t: Teardown, dir: string, ports: ReadonlyMap<string, string>) {
     this.#t = t
-    this.#dir = newProject(t)
+    this.#dir = dir
     this.#ports = ports
     const { PATH = '', ...bare } = bareEnvironment()
     const bin = join(this.#dir, 'node_modules', '.bin')
@@ -47,9 +47,7 @@ export class Walkthrough {
   static async begin(t: Teardown, files?: string): Promise<Walkthrough> {
     const ports = new Map<string, string>()
     for (const port of PORTS) ports.set(port, String(await freePort()))
-    const walk = new Walkthrough(t, ports)
-    if (files) cpSync(join(checkout, files), walk.#dir, { recursive: true })
-    return walk
+    return new Walkthrough(t, files ? projectOf(t, files) : newProject(t), ports)
   }
 
   async follow(block: Block): Promise<void> {
@@ -237,6 +235,15 @@ export function newProject(t: Teardown): string {
   return dir
 }
 
+/** The same with the files of a directory of the checkout. */
+export function projectOf(t: Teardown, files: string): string {
+  const dir = newProject(t)
+  // what somebody has left there who tried it
+  const isOurs = (path: string): boolean => !/\/(node_modules|var|sessions)$/.test(path)
+  cpSync(join(checkout, files), dir, { recursive: true, filter: isOurs })
+  return dir
+}
+
 const CURL = `#!/usr/bin/env node
 const { values, positionals } = require('node:util').parseArgs({
   options: {
@@ -260,22 +267,11 @@ require('node:http')
 /** A directory with a small curl for machines that have none. */
 function standIns(t: Teardown, path: string): string {
   const dir = tempDir(t)
-  if (!hasCurl(path)) {
+  if (!hasProgram('curl', path)) {
     writeFileSync(join(dir, 'curl'), CURL)
     chmodSync(join(dir, 'curl'), 0o755)
   }
   return dir
-}
-
-function hasCurl(path: string): boolean {
-  try {
-    execFileSync('sh', ['-c', 'command -v curl'], { env: { PATH: path }, stdio: 'ignore' })
-    return true
-  } catch (error) {
-    // A status of 127 or 1: there is none.
-    if ((error as { status?: unknown }).status === undefined) throw error
-    return false
-  }
 }
 
 export async function freePort(): Promise<number> {
