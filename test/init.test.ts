@@ -300,6 +300,19 @@ describe('an app with jobs gets what they need:', { concurrent: true }, () => {
   })
 })
 
+test('what a proxy cannot do or know is said: the PROXY protocol of nginx, an absent certificate', async (t) => {
+  const dir = project(t, { 'broken.pem': '-----BEGIN CERTIFICATE-----\n' })
+  const said = await initHere(dir, 'nginx', 'app.js', '--proxy-protocol', 'v2')
+  expect(said.stdout).toMatch(/^Wrote .* First: take proxyProtocol out of the settings\. nginx /)
+  for (const file of ['absent.pem', 'broken.pem']) {
+    const words = ['app.js', '--certfile', file, '--print']
+    const nginx = await initHere(dir, 'nginx', ...words)
+    expect(nginx.stdout).toMatch(/proxy_pass https:[^]+# nobody is verified/)
+    const haproxy = await initHere(dir, 'haproxy', ...words)
+    expect(haproxy.stdout).toMatch(/# nobody is verified[^]+ ssl verify none check/)
+  }
+})
+
 test('an admin address by a flag is one that the probes of Kubernetes reach, and wins', async (t) => {
   const dir = project(t, { 'supervisor.config.js': SETTINGS })
   const flags = ['--workers', '3', '--admin', '127.0.0.1:9300']

@@ -61,13 +61,14 @@ const siteOf = (base: string, flags: readonly string[]): string => {
 }
 
 /**
- * Answers once it serves. `base`: the server's http://host:port or unix:/path; `flags`: those of the server that the site depends
- * on. It ends with the test, by its pid.
+ * Answers once its first answer has the status. `base`: the server's http://host:port or unix:/path; `flags`: those of the server
+ * that the site depends on. It ends with the test, by its pid.
  */
 export async function startNginx(
   t: Teardown,
   base: string,
   flags: readonly string[] = [],
+  wanted = 200,
 ): Promise<Nginx> {
   const dir = tempDir(t, { 'error.log': '' })
   const file = join(dir, 'nginx.conf')
@@ -83,7 +84,7 @@ export async function startNginx(
   await until('nginx serves', () => {
     if (child.exitCode !== null) throw new Error(`nginx has ended: ${errors()}`)
     return request(url, '/').then(
-      ({ status }) => status === 200,
+      ({ status }) => status === wanted,
       () => false, // ENOENT, ECONNREFUSED: not yet
     )
   })
