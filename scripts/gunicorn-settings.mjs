@@ -2,7 +2,7 @@
 // `ours` is the setting or hook that stands for it, where neither a flag nor the name in camelCase finds it; `differs` is said of
 // one that we have, `instead` of one that we have not. Whether we have it is looked up in src/.
 
-const dirty = 'no dirty workers: give such work to a queue with workers of its own'
+const dirtyHook = 'none for [job processes](jobs.md): each loads the file `jobs.entry`'
 const tls = 'not built: let the proxy in front speak TLS'
 const proxy = 'not built: let the proxy in front send `X-Forwarded-For`'
 const http2 = "an app that exports an HTTP/2 server sets it in Node's own options"
@@ -173,15 +173,27 @@ export const gunicornSettings = {
   http_parser: { flags: ['--http-parser'] },
   root_path: { flags: ['--root-path'] },
 
-  dirty_apps: { flags: ['--dirty-app'], instead: dirty },
-  dirty_workers: { flags: ['--dirty-workers'], instead: dirty },
-  dirty_timeout: { flags: ['--dirty-timeout'], instead: dirty },
-  dirty_threads: { flags: ['--dirty-threads'], instead: dirty },
-  dirty_graceful_timeout: { flags: ['--dirty-graceful-timeout'], instead: dirty },
-  on_dirty_starting: { instead: dirty },
-  dirty_post_fork: { instead: dirty },
-  dirty_worker_init: { instead: dirty },
-  dirty_worker_exit: { instead: dirty },
+  dirty_apps: {
+    flags: ['--dirty-app'],
+    instead: '[background jobs](jobs.md): `jobs.entry` is the file that defines them',
+  },
+  dirty_workers: { flags: ['--dirty-workers'], instead: '`workers` of [`jobs`](settings.md#jobs)' },
+  dirty_timeout: {
+    flags: ['--dirty-timeout'],
+    instead: "`timeout` of a job's [definition](jobs.md#a-first-one); it ends the job",
+  },
+  dirty_threads: {
+    flags: ['--dirty-threads'],
+    instead: '`concurrency` of [`jobs`](settings.md#jobs)',
+  },
+  dirty_graceful_timeout: {
+    flags: ['--dirty-graceful-timeout'],
+    instead: '`grace` of [`jobs`](settings.md#jobs)',
+  },
+  on_dirty_starting: { instead: dirtyHook },
+  dirty_post_fork: { instead: dirtyHook },
+  dirty_worker_init: { instead: dirtyHook },
+  dirty_worker_exit: { instead: dirtyHook },
 
   control_socket: { flags: ['--control-socket'] },
   control_socket_mode: { flags: ['--control-socket-mode'] },

@@ -268,16 +268,22 @@ export const variables = (): Kind<
 })
 
 /** A file mode mask: octal text, or a number (in JavaScript 0o022). */
-export const mask = (): Kind<string | number, number | undefined> => ({
+export const mask = (): Kind<string | number, number | undefined> =>
+  octal(/^(0o)?0?[0-7]{1,3}$/, 'an octal mask from 0 to 0777, such as "0022"')
+
+/** Rights of files, up to 0o777: octal text that matches, or a number. */
+export const octal = (text: RegExp, wanted: string): Kind<string | number, number | undefined> => ({
   schema: v.union([
     v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0o777)),
-    v.pipe(v.string(), v.regex(/^(0o)?0?[0-7]{1,3}$/), v.transform(octal)),
+    v.pipe(
+      v.string(),
+      v.regex(text),
+      v.transform((digits) => Number.parseInt(digits.replace(/^0o/, ''), 8)),
+    ),
   ]),
-  wanted: 'an octal mask from 0 to 0777, such as "0022"',
+  wanted,
   placeholder: 'octal',
 })
-
-const octal = (digits: string): number => Number.parseInt(digits.replace(/^0o/, ''), 8)
 
 const splitList = (line: string): string[] => line.split(/[\s,]+/).filter((item) => item !== '')
 

@@ -1,7 +1,7 @@
 // The kinds of settings that listening has: TLS, the PROXY protocol, the rights of unix sockets. A leaf under settings.ts.
 import * as v from 'valibot'
 import { UserError } from './errors.ts'
-import { oneOf, type Kind } from './kinds.ts'
+import { octal, oneOf, type Kind } from './kinds.ts'
 
 const CERT_REQS = ['none', 'optional', 'required'] as const
 export type CertReqs = (typeof CERT_REQS)[number]
@@ -41,18 +41,8 @@ export const proxyMode = (): Kind<string | boolean, ProxyMode> => {
 }
 
 /** The mode of a file: octal text, or a number (in JavaScript 0o660). */
-export const fileMode = (): Kind<string | number, number | undefined> => ({
-  schema: v.union([
-    v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0o777)),
-    v.pipe(
-      v.string(),
-      v.regex(/^(0o)?0?[0-7]{3}$/),
-      v.transform((digits) => Number.parseInt(digits.replace(/^0o/, ''), 8)),
-    ),
-  ]),
-  wanted: 'an octal mode from 000 to 777, such as "660"',
-  placeholder: 'octal',
-})
+export const fileMode = (): Kind<string | number, number | undefined> =>
+  octal(/^(0o)?0?[0-7]{3}$/, 'an octal mode from 000 to 777, such as "660"')
 
 /** What is wrong with the settings of TLS together. */
 export function tlsFault(settings: {

@@ -3,34 +3,30 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { RawClient, request } from './helpers/client.ts'
+import { everyPath, hasProgram } from './helpers/command.ts'
 import { startLoad } from './helpers/load.ts'
 import { signalIfThere } from './helpers/process.ts'
 import { bareEnvironment, cli, fixtures, startServer } from './helpers/server.ts'
 import { tempDir, type Teardown } from './helpers/temp.ts'
 import { until } from './helpers/until.ts'
+import { freePort } from './helpers/walkthrough.ts'
 
-/** Debian keeps it where only root looks. */
-const env = { ...bareEnvironment(), PATH: `${process.env['PATH']}:/usr/local/sbin:/usr/sbin` }
+const env = { ...bareEnvironment(), PATH: everyPath }
 
-const isThere = (() => {
-  try {
-    execFileSync('sh', ['-c', 'exec haproxy -v'], { stdio: 'ignore', env })
-    return true
-  } catch (error) {
-    // 127: there is no such command.
-    if ((error as { status?: unknown }).status === 127) return false
-    throw error
-  }
-})()
+const isThere = hasProgram('haproxy')
 if (!isThere)
   console.error(
     'test/haproxy.test.ts is skipped: there is no haproxy (apt-get install -y --no-install-recommends haproxy)',
   )
 
-/** Answers where it listens once it serves. It ends with the test, by its pid. */
-async function startHaproxy(t: Teardown, flags: readonly string[]): Promise<string> {
+/** Answers where it listens, once its first answer has the status. It ends with the test, by its pid. */
+async function startHaproxy(
+  t: Teardown,
+  flags: readonly string[],
+  { status: wanted = 200, change = (text: string): string => text, port = 0 } = {},
+): Promise<string> {
   const dir = tempDir(t)
   const words = ['init', 'haproxy', 'hello-export.js', ...flags, '--print']
   const options = { cwd: fixtures, encoding: 'utf8', env } as const
@@ -38,14 +34,15 @@ async function startHaproxy(t: Teardown, flags: readonly string[]): Promise<stri
   const file = join(dir, 'haproxy.cfg')
   writeFileSync(file, text)
   execFileSync('haproxy', ['-c', '-f', file], { stdio: 'ignore', env })
-  writeFileSync(file, text.replace('bind :80', `bind unix@${dir}/haproxy.sock`))
+  const place = port === 0 ? `unix@${dir}/haproxy.sock` : `127.0.0.1:${port}`
+  writeFileSync(file, change(text.replace('bind :80', `bind ${place}`)))
   const child = spawn('haproxy', ['-db', '-f', file], { stdio: 'ignore', env })
   t.onTestFinished(async () => {
     if (child.exitCode === null) signalIfThere(child.pid!, 'SIGTERM')
     await until('haproxy has ended', () => child.exitCode !== null || child.signalCode !== null)
   })
-  const url = `unix:${dir}/haproxy.sock`
-  await until('haproxy serves', () => statusOf(url).then((status) => status === 200))
+  const url = port === 0 ? `unix:${dir}/haproxy.sock` : `http://127.0.0.1:${port}`
+  await until('haproxy serves', () => statusOf(url).then((status) => status === wanted))
   return url
 }
 
@@ -89,3 +86,30 @@ test.skipIf(!isThere)(
   },
   60_000,
 )
+
+describe('with TLS and the PROXY protocol behind it,', () => {
+  const pem = (name: string): string => join(fixtures, 'tls', name)
+  const pair = ['--certfile', pem('cert.pem'), '--keyfile', pem('key.pem')]
+
+  test.skipIf(!isThere).each([
+    ['', []],
+    [' by the admin address', ['--admin', '127.0.0.1:0']],
+  ])('the client arrives, and HAProxy verifies the app and checks it%s', async (_, admin) => {
+    const t = { onTestFinished }
+    const flags = [...pair, '--proxy-protocol', 'v2']
+    const server = await startServer(t, 'peer.js', ...flags, ...admin)
+    const place = ['--bind', new URL(server.url).host]
+    if (admin.length > 0) {
+      const { url } = await server.log(/^Admin address: /)
+      place.push('--admin', new URL(String(url)).host)
+    }
+    const port = await freePort()
+    const url = await startHaproxy(t, [...place, ...flags], { port })
+    const { text } = await request(url, '/', { localAddress: '127.0.0.2' })
+    expect(text).toMatch(/^127\.0\.0\.2 \d+ IPv4$/)
+    // somebody else at the same address
+    const change = (config: string): string =>
+      config.replace(`ca-file ${pem('cert.pem')}`, `ca-file ${pem('renewed-cert.pem')}`)
+    await startHaproxy(t, [...place, ...flags], { status: 503, change })
+  })
+})

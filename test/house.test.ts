@@ -4,6 +4,7 @@ import { dirname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { startServer } from './helpers/server.ts'
+import { projectOf } from './helpers/walkthrough.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -202,7 +203,7 @@ describe('examples', () => {
 
   for (const name of examples) {
     test(`${name} starts and answers`, async (t) => {
-      const cwd = join(root, 'examples', name)
+      const cwd = projectOf(t, `examples/${name}`)
       const app = ['app.js', 'app.mjs', 'app.ts'].find((file) => existsSync(join(cwd, file)))
       expect(app, 'an example has an app file').toBeDefined()
       const server = await startServer(t, app!, { cwd })

@@ -18,7 +18,7 @@ import { initTargets } from '../src/init-targets.ts'
 import { runInit } from '../src/init/main.ts'
 import { initHelp } from '../src/help.ts'
 import { shellWords } from '../src/shell-words.ts'
-import { runCommand, type Said } from './helpers/command.ts'
+import { hasProgram, runCommand, type Said } from './helpers/command.ts'
 import { bareEnvironment, Server } from './helpers/server.ts'
 import { APP_PLATFORM, COMPOSE, KUBERNETES } from './helpers/schemas.ts'
 import { tempDir, type Teardown } from './helpers/temp.ts'
@@ -163,7 +163,7 @@ describe(
       })
     })
 
-    const analyze = hasTool('systemd-analyze')
+    const analyze = hasProgram('systemd-analyze')
     if (!analyze)
       console.error(
         'test/init.test.ts skips a test: there is no systemd-analyze (apt-get install -y --no-install-recommends systemd)',
@@ -182,6 +182,160 @@ describe(
     })
   },
 )
+
+const JOBS = `export default { jobs: { entry: './jobs.js', grace: '60s' } }\n`
+const withPackages = (...names: string[]): string =>
+  JSON.stringify({
+    ...MANIFEST,
+    dependencies: Object.fromEntries(['nodicorn', ...names].map((name) => [name, '*'])),
+  })
+
+describe('an app with jobs gets what they need:', { concurrent: true }, () => {
+  /** Of each target that makes YAML, its documents; the texts of the others. */
+  async function filesOf(dir: string, ...words: string[]) {
+    const text = (target: string): Promise<string> => printed(dir, target, ...words)
+    const [compose, k8s, app] = await Promise.all(['compose', 'k8s', 'do-app'].map(text))
+    mustFit(compose!, COMPOSE)
+    mustFit(k8s!, KUBERNETES)
+    mustFit(app!, APP_PLATFORM)
+    return {
+      compose: yamlOf(compose!)[0],
+      k8s: yamlOf(k8s!) as { kind: string; metadata: { name: string }; spec: object }[],
+      app: yamlOf(app!)[0],
+      docker: await text('docker'),
+      unit: unitOf(await text('systemd')),
+      procfile: await text('procfile'),
+    }
+  }
+
+  test('with the embedded store a volume, in one process tree, and time for the jobs', async (t) => {
+    const packages = withPackages('bullmq', '@electric-sql/pglite', 'ioredis')
+    const dir = project(t, { 'supervisor.config.js': JOBS, 'package.json': packages })
+    const files = await filesOf(dir)
+    expect(files.docker).toMatch(
+      /^RUN mkdir -p var\/jobs && chown node:node var\/jobs\nUSER node$/m,
+    )
+    expect(files.docker).toMatch(/^var\/jobs$/m) // not into the image
+    expect(files.compose).toMatchObject({
+      services: { shop: { stop_grace_period: '73s', volumes: ['jobs:/app/var/jobs'] } },
+      volumes: { jobs: null },
+    })
+    expect(files.unit.get('TimeoutStopSec')).toBe('73')
+    const [claim, web, service] = files.k8s
+    expect([claim?.kind, service?.kind, files.k8s.length]).toEqual([
+      'PersistentVolumeClaim',
+      'Service',
+      3,
+    ])
+    expect(web?.spec).toMatchObject({
+      replicas: 1,
+      strategy: { type: 'Recreate' },
+      template: {
+        spec: {
+          terminationGracePeriodSeconds: 78,
+          securityContext: { fsGroup: 1000 },
+          containers: [{ volumeMounts: [{ mountPath: '/app/var/jobs' }] }],
+          volumes: [{ persistentVolumeClaim: { claimName: claim?.metadata.name } }],
+        },
+      },
+    })
+    expect(files.procfile).toMatch(/^web: [^\n]+\n$/)
+    expect(files.app).not.toHaveProperty('workers')
+    const said = await initHere(dir, 'do-app')
+    expect(said.stdout).toContain('First: npm install ioredis, ')
+  })
+
+  test('with a Redis the Redis, and job processes of their own where machines have one task', async (t) => {
+    const packages = withPackages('bullmq', 'ioredis')
+    const dir = project(t, { 'shop.config.js': JOBS, 'package.json': packages })
+    const files = await filesOf(dir, '-c', 'shop.config.js')
+    expect(files.compose).toMatchObject({
+      services: {
+        shop: { environment: { REDIS_URL: 'redis://redis:6379/0' }, depends_on: ['redis'] },
+        redis: {
+          command: expect.arrayContaining(['--appendonly', 'yes', 'noeviction']) as unknown,
+        },
+      },
+    })
+    const [web, jobs] = files.k8s
+    const url = expect.objectContaining({ name: 'REDIS_URL' }) as unknown
+    const containerWith = (facts: object): object => ({
+      template: { spec: { containers: [facts] } },
+    })
+    const env = expect.arrayContaining([{ name: 'NUM_WORKERS', value: '0' }, url]) as unknown
+    expect(web?.spec).toMatchObject({ replicas: 2, ...containerWith({ env }) })
+    expect(web?.spec).toMatchObject({ template: { spec: { terminationGracePeriodSeconds: 40 } } })
+    const command = ['node_modules/.bin/supervisor', 'jobs', '-c', 'shop.config.js']
+    expect(jobs?.spec).toMatchObject(containerWith({ command, env: [url] }))
+    expect(jobs?.spec).toMatchObject({ template: { spec: { terminationGracePeriodSeconds: 73 } } })
+    expect(files.app).toMatchObject({
+      services: [
+        {
+          envs: expect.arrayContaining([
+            { key: 'NUM_WORKERS', value: '0', scope: 'RUN_TIME' },
+          ]) as unknown,
+        },
+      ],
+      workers: [{ run_command: command.join(' '), termination: { grace_period_seconds: 73 } }],
+      databases: [{ name: 'redis' }],
+    })
+    const [first, second] = files.procfile.trim().split('\n')
+    expect(first).toMatch(/^web: env NUM_WORKERS=0 node_modules\/\.bin\/supervisor start /)
+    expect(second).toBe(`worker: ${command.join(' ')}`)
+    expect(files.unit.get('After')).toContain('redis-server.service')
+    expect(files.docker).not.toContain('mkdir')
+  })
+
+  test('and a store that the settings name stays where they say', async (t) => {
+    const store = (url: string): string => JOBS.replace('./jobs.js', `./jobs.js', store: '${url}`)
+    const dir = project(t, { 'supervisor.config.js': store('redis://:word@cache:6379/1') })
+    const { compose, k8s } = await filesOf(dir)
+    expect(compose).toMatchObject({ services: { cache: {} } })
+    expect(JSON.stringify([compose, k8s])).not.toMatch(/REDIS_URL|word/)
+    writeFileSync(join(dir, 'supervisor.config.js'), store('redis://localhost/0'))
+    const said = await initHere(dir, 'compose')
+    expect(said.stdout).toContain('First: leave jobs.store out of the settings')
+    writeFileSync(join(dir, 'supervisor.config.js'), store('postgres://db.example/shop'))
+    expect(await printed(dir, 'procfile')).toContain('\nworker: ')
+  })
+})
+
+test('what a proxy cannot do or know is said: the PROXY protocol of nginx, an absent certificate', async (t) => {
+  const dir = project(t, { 'broken.pem': '-----BEGIN CERTIFICATE-----\n' })
+  const said = await initHere(dir, 'nginx', 'app.js', '--proxy-protocol', 'v2')
+  expect(said.stdout).toMatch(/^Wrote .* First: take proxyProtocol out of the settings\. nginx /)
+  for (const file of ['absent.pem', 'broken.pem']) {
+    const words = ['app.js', '--certfile', file, '--print']
+    const nginx = await initHere(dir, 'nginx', ...words)
+    expect(nginx.stdout).toMatch(/proxy_pass https:[^]+# nobody is verified/)
+    const haproxy = await initHere(dir, 'haproxy', ...words)
+    expect(haproxy.stdout).toMatch(/# nobody is verified[^]+ ssl verify none check/)
+  }
+})
+
+test('an admin address by a flag is one that the probes of Kubernetes reach, and wins', async (t) => {
+  const dir = project(t, { 'supervisor.config.js': SETTINGS })
+  const flags = ['--workers', '3', '--admin', '127.0.0.1:9300']
+  const text = await printed(dir, 'k8s', 'app.js', ...flags)
+  mustFit(text, KUBERNETES)
+  const { spec } = yamlOf(text)[0] as {
+    spec: {
+      template: { spec: { containers: [{ args: string[]; ports: object[]; env: object[] }] } }
+    }
+  }
+  const [{ args, ports, env }] = spec.template.spec.containers
+  expect(ports[1]).toEqual({ name: 'admin', containerPort: 9300 })
+  expect(JSON.stringify(env)).not.toContain('"SUPERVISOR_ADMIN"') // a flag would win over it
+  const token = { SUPERVISOR_ADMIN_TOKEN: '0123456789abcdef0123456789abcdef' }
+  const said = await runCommand(token, ['config', '--json', ...args], dir)
+  expect(JSON.parse(said.stdout)).toMatchObject({
+    settings: {
+      admin: { value: ':9300', source: '--admin' },
+      workers: { value: 3 },
+      bind: { value: ['0.0.0.0:8080'] },
+    },
+  })
+})
 
 describe('what the files start serves:', { concurrent: true }, () => {
   test("the unit's ExecStart, in a directory with a space", async (t) => {
@@ -424,17 +578,6 @@ async function mustServe(
   const { msg } = await server.log(/^Server is ready/)
   expect(msg).toContain(`ready: ${workers} worker`)
   expect((await server.get('/x')).text).toBe('hello from /x')
-}
-
-function hasTool(name: string): boolean {
-  try {
-    execFileSync('sh', ['-c', `command -v ${name}`], { stdio: 'ignore' })
-    return true
-  } catch (error) {
-    // A status of 127 or 1: there is none.
-    if ((error as { status?: unknown }).status === undefined) throw error
-    return false
-  }
 }
 
 /** The instructions of each stage, in their order; comments must stand on lines of their own. */

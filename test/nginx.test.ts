@@ -1,11 +1,12 @@
 // Behind a real nginx with the site that `supervisor init` writes, which never tries twice: neither reloads nor recycling cost its
 // clients anything, and what the site lets through arrives.
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { RawClient, request } from './helpers/client.ts'
 import { startLoad } from './helpers/load.ts'
 import { nginxVersion, startNginx } from './helpers/nginx.ts'
-import { startServer } from './helpers/server.ts'
+import { fixtures, startServer } from './helpers/server.ts'
 import { socketPath, type Teardown } from './helpers/temp.ts'
 import { until } from './helpers/until.ts'
 
@@ -57,6 +58,18 @@ describe.skipIf(version === undefined)('behind nginx', { concurrent: true }, () 
       await Promise.all([plain.stop(), bodies.stop()])
       expect([...plain.failures, ...bodies.failures], nginx.errors()).toEqual([])
     }, 120_000)
+
+  test('the app may speak TLS, and another one at its address is not taken for it', async (t) => {
+    const pem = (name: string): string => join(fixtures, 'tls', name)
+    const flags = ['--certfile', pem('cert.pem'), '--keyfile', pem('key.pem')]
+    const server = await startServer(t, 'hello-export.js', ...flags)
+    const nginx = await startNginx(t, server.url, flags)
+    expect((await request(nginx.url, '/')).status).toBe(200)
+    const others = ['--certfile', pem('renewed-cert.pem'), '--keyfile', pem('renewed-key.pem')]
+    const other = await startServer(t, 'hello-export.js', ...others)
+    const stranger = await startNginx(t, other.url, flags, 502)
+    expect(stranger.errors()).toMatch(/upstream SSL certificate verify error/)
+  }, 60_000)
 
   test('a WebSocket, a large upload and our own 504 pass, and a body above maxBody does not', async (t) => {
     const settings = ['--routes', '{"/never":{"timeout":0.5}}', '--max-body', '8mb']

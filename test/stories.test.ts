@@ -1,16 +1,17 @@
 // The stories we started from, as examples/ tell them: what each README promises of its app, with its own command line and
 // shorter times.
 import { execFileSync } from 'node:child_process'
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type RequestListener, type Server as HttpServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { describe, expect, test } from 'vitest'
-import { parse } from 'yaml'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { runInit } from '../src/init/main.ts'
 import { keepAliveClient, RawClient, request, type Answer } from './helpers/client.ts'
-import { runCommand } from './helpers/command.ts'
+import { hasProgram, runCommand } from './helpers/command.ts'
+import { spawnJobs, startRedis } from './helpers/jobs.ts'
 import { startLoad } from './helpers/load.ts'
 import { checkout, readPage } from './helpers/pages.ts'
 import { nginxVersion } from './helpers/nginx.ts'
@@ -18,8 +19,12 @@ import { isAlive } from './helpers/process.ts'
 import { startServer, type Server } from './helpers/server.ts'
 import { tempDir, type Teardown } from './helpers/temp.ts'
 import { until } from './helpers/until.ts'
+import { projectOf } from './helpers/walkthrough.ts'
 
 const example = (name: string): string => join(checkout, 'examples', name)
+
+/** A project of its own, with the files of the example. */
+const projectLike = (t: Teardown, name: string): string => projectOf(t, `examples/${name}`)
 
 /** The words after `supervisor start` of the first command line in the README's diff. */
 function commandOf(name: string): string[] {
@@ -40,15 +45,17 @@ interface Options {
   readonly times?: Readonly<Record<string, string>>
   readonly env?: Readonly<Record<string, string>>
   readonly flags?: readonly string[]
+  /** Default: a new project. */
+  readonly cwd?: string
 }
 
 /** Started as its README says. */
 function startStory(t: Teardown, name: string, options: Options = {}): Promise<Server> {
-  const { times = {}, env = {}, flags = [] } = options
+  const { times = {}, env = {}, flags = [], cwd = projectLike(t, name) } = options
   const words = [...shorter(commandOf(name), times), ...flags]
   const app = words.findIndex((word) => word.startsWith('app.js'))
   const [file] = words.splice(app, 1)
-  return startServer(t, file!, ...words, { cwd: example(name), bind: false, env })
+  return startServer(t, file!, ...words, { cwd, bind: false, env })
 }
 
 async function listen(t: Teardown, server: HttpServer): Promise<string> {
@@ -248,24 +255,9 @@ describe('invoice extractor', { concurrent: true }, () => {
     expect((await server.get('/sessions/../../etc')).status).toBe(404)
   })
 
-  test('the unit has the command line of the README, and the three times fit together', () => {
-    const text = (file: string): string =>
-      readFileSync(join(example('invoice-extractor'), file), 'utf8')
-    const unit = text('invoice-extractor.service')
-    const words = commandOf('invoice-extractor').join(' ').replace('0.0.0.0', '127.0.0.1')
-    expect(unit).toContain(`/supervisor start ${words}\n`)
-    const seconds = (pattern: RegExp, from: string): number => Number(pattern.exec(from)?.[1])
-    const timeout = seconds(/--timeout (\d+)/, words)
-    const graceful = seconds(/--graceful-timeout (\d+)/, words)
-    expect(seconds(/^TimeoutStopSec=(\d+)$/m, unit)).toBeGreaterThan(graceful)
-    const site = text('nginx.conf')
-    expect(seconds(/proxy_read_timeout (\d+)s;/, site)).toBeGreaterThan(timeout)
-    expect(seconds(/keepalive_timeout (\d+)s;/, site)).toBeLessThan(75)
-  })
-
   // test/nginx.test.ts says how to get it.
   test.skipIf(nginxVersion() === undefined)('nginx takes the site', (t) => {
-    const site = readFileSync(join(example('invoice-extractor'), 'nginx.conf'), 'utf8')
+    const site = readFileSync(join(example('invoice-extractor'), 'deploy/nginx.conf'), 'utf8')
     const dir = tempDir(t)
     const http = site.replace('listen 80;', `listen unix:${dir}/nginx.sock;`)
     const file = join(dir, 'nginx.conf')
@@ -278,9 +270,13 @@ describe('invoice extractor', { concurrent: true }, () => {
 describe('referrals API', { concurrent: true }, () => {
   const path = '/api/medics/referrals/practitioner?id=2'
 
-  test('the settings file means what gunicorn_config.py meant', async () => {
+  test('the settings file means what gunicorn_config.py meant', async (t) => {
     const [, ...words] = commandOf('referrals-api')
-    const said = await runCommand({}, ['config', '--json', ...words], example('referrals-api'))
+    const said = await runCommand(
+      {},
+      ['config', '--json', ...words],
+      projectLike(t, 'referrals-api'),
+    )
     expect(JSON.parse(said.stdout)).toMatchObject({
       settings: {
         timeout: { value: 120, source: 'supervisor.config.ts' },
@@ -291,14 +287,6 @@ describe('referrals API', { concurrent: true }, () => {
         accessLog: { value: '-' },
       },
     })
-  })
-
-  test('compose starts what the README says', () => {
-    const file = readFileSync(join(example('referrals-api'), 'docker-compose.yml'), 'utf8')
-    const compose = parse(file) as { services: Record<string, { command: string[] }> }
-    expect(compose.services['referrals-api']?.command).toEqual([
-      `exec supervisor start ${commandOf('referrals-api').join(' ')}`,
-    ])
   })
 
   test('ab -n 1000 -c 10: 0 failed while workers are recycled, and a line for each', async (t) => {
@@ -324,3 +312,180 @@ describe('referrals API', { concurrent: true }, () => {
     await until('the access log has them all', () => logged() === counts.ok + 2)
   })
 })
+
+describe('document parser', { concurrent: true }, () => {
+  interface Status {
+    readonly status: string
+    readonly progress: { readonly current_page: number } | null
+  }
+  const PAGES = 60
+  const isTable = (page: number): boolean => page % 10 === 0
+  const pages = Array.from({ length: PAGES }, (_, n) => (isTable(n + 1) ? `| ${n} |` : `page ${n}`))
+  /** As `curl -F file=@document.pdf -F accuracy_mode=balanced` sends it. */
+  async function post(server: Server, path: string, text: string): Promise<Answer> {
+    const form = new FormData()
+    form.append('file', new File([text], 'document.pdf', { type: 'application/pdf' }))
+    form.append('accuracy_mode', 'balanced')
+    form.append('output_format', 'markdown')
+    const sent = new Request('http://a', { method: 'POST', body: form })
+    const type = sent.headers.get('content-type') ?? ''
+    return server.get(path, {
+      method: 'POST',
+      headers: { 'content-type': type },
+      body: await sent.text(),
+    })
+  }
+  /** Of each test its store: the variables that name it. */
+  const stores: Record<string, (t: Teardown) => Promise<Record<string, string>>> = {
+    'in a directory': () => Promise.resolve({}),
+    'in a Redis': async (t) => ({ REDIS_URL: (await startRedis(t, '--appendonly', 'yes')).url! }),
+  }
+  const hasRedis = hasProgram('redis-server')
+  if (!hasRedis)
+    console.error(
+      'test/stories.test.ts skips a test: there is no redis-server (apt-get install -y --no-install-recommends redis-server)',
+    )
+
+  for (const [place, storeOf] of Object.entries(stores))
+    test.skipIf(place === 'in a Redis' && !hasRedis)(
+      `with its jobs ${place}, a document survives a stop and the death of all processes`,
+      async (t) => {
+        const store = await storeOf(t)
+        const cwd = projectLike(t, 'document-parser')
+        const start = (more: Record<string, string> = {}): Promise<Server> => {
+          const env = { PAGE_SECONDS: '0.25', NUM_WORKERS: '1', ...store, ...more }
+          return startStory(t, 'document-parser', { cwd, env, times: { '--workers 4': '-w 2' } })
+        }
+        const readPages = (): number =>
+          readdirSync(join(cwd, 'var/documents'), { recursive: true, encoding: 'utf8' }).filter(
+            (file) => file.endsWith('.md'),
+          ).length
+
+        const first = await start()
+        const accepted = await post(first, '/v1/process/async', pages.join('\f'))
+        const { job_id: id } = accepted.json<{ job_id: string }>()
+        expect([accepted.status, accepted.json()]).toEqual([
+          202,
+          {
+            job_id: expect.stringMatching(/^[\da-f-]{36}$/) as unknown,
+            status: 'queued',
+            message: 'Job submitted successfully',
+            status_url: `/v1/jobs/${id}/status`,
+            result_url: `/v1/jobs/${id}/result`,
+          },
+        ])
+        const statusOf = async (server: Server): Promise<Status> =>
+          (await server.get(`/v1/jobs/${id}/status`)).json<Status>()
+        const isAt = async (page: number): Promise<boolean> =>
+          ((await statusOf(first)).progress?.current_page ?? 0) >= page
+        await until('it is at page 3', () => isAt(3), 60_000)
+        expect(await statusOf(first)).toMatchObject({
+          status: 'processing',
+          filename: 'document.pdf',
+          progress: { total_pages: PAGES, nanonets_pages: 0 },
+          created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT/) as unknown,
+          started_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT/) as unknown,
+        })
+        expect((await first.get(`/v1/jobs/${id}/result`)).status).toBe(409)
+        first.signal('SIGTERM')
+        expect(await first.exit()).toMatchObject({ code: 0 })
+
+        const before = readPages()
+        const second = await start()
+        await until('it goes on where it was', () => readPages() > before, 60_000)
+        expect(readPages(), 'there is something left to do').toBeLessThan(PAGES)
+        const beside = second.lines.filter(({ event }) => event === 'processBooting')
+        const all = [...second.pids(), ...beside.map((line) => Number(line['worker']))]
+        for (const pid of [second.pid, ...all]) process.kill(pid, 'SIGKILL')
+        await until('all are dead', () => !all.some(isAlive))
+
+        // "Separate workers", where that is possible
+        const isShared = store['REDIS_URL'] !== undefined
+        const third = await start(isShared ? { NUM_WORKERS: '0' } : {})
+        if (isShared) spawnJobs(t, cwd, store)
+        const { text } = await third.get(`/v1/jobs/${id}/events`)
+        const seen = [...text.matchAll(/^event: progress\ndata: (.+)$/gm)].map(
+          ([, data]) => (JSON.parse(data!) as { current_page: number }).current_page,
+        )
+        expect(seen.length, text).toBeGreaterThan(1)
+        expect(seen).toEqual(seen.toSorted((a, b) => a - b))
+        expect(text).toMatch(/\nevent: completed\ndata: .*"filename":"document\.pdf"/)
+        const result = { markdown: pages.join('\n\n'), filename: 'document.pdf' }
+        expect((await third.get(`/v1/jobs/${id}/result`)).json()).toEqual(result)
+        const progress = {
+          current_page: 60,
+          total_pages: 60,
+          deepseek_pages: 54,
+          nanonets_pages: 6,
+        }
+        const done = { job_id: id, status: 'completed', progress }
+        expect((await third.get('/v1/jobs?limit=50')).json()).toMatchObject({ jobs: [done] })
+        const small = await post(third, '/v1/process/sync', 'one page')
+        expect(small.json()).toEqual({ markdown: 'one page', filename: 'document.pdf' })
+      },
+      240_000,
+    )
+
+  test('results are kept for 24 hours, and NUM_WORKERS says how many processes there are', async (t) => {
+    const cwd = projectLike(t, 'document-parser')
+    const said = await runCommand({ NUM_WORKERS: '4' }, ['config', '--json'], cwd)
+    expect(JSON.parse(said.stdout)).toMatchObject({
+      settings: { jobs: { value: { keep: 86_400, workers: 4, store: 'embedded' } } },
+    })
+  })
+})
+
+describe('the files of an example are those that supervisor init writes there:', () => {
+  /** What init cannot know: where the app writes. */
+  const added: Readonly<Record<string, readonly string[]>> = {
+    'document-parser/.dockerignore': ['var/documents'],
+    'document-parser/Dockerfile': [
+      '# uploads are in there: mount a volume',
+      'RUN mkdir -p var/documents && chown node:node var/documents',
+    ],
+    'document-parser/compose.yaml': [
+      '    # uploads',
+      '    volumes:',
+      '      - documents:/app/var/documents',
+      '  documents:',
+    ],
+  }
+
+  test.each([
+    ['invoice-extractor', ['systemd', 'nginx']],
+    ['referrals-api', ['docker', 'compose']],
+    ['document-parser', ['docker', 'compose', 'systemd']],
+  ])('%s: %j', async (name, targets) => {
+    const directory = projectLike({ onTestFinished }, name)
+    for (const file of ['deploy', 'Dockerfile', '.dockerignore', 'compose.yaml'])
+      rmSync(join(directory, file), { recursive: true, force: true })
+    const said: string[] = []
+    const place = { directory, print: (text: string) => void said.push(text), complain: fail }
+    for (const target of targets) expect(await runInit([target], place)).toBe(0)
+    const files = said.flatMap((text) => /^Wrote (.+)\.$/m.exec(text)![1]!.split(' and '))
+    expect(files.length).toBeGreaterThanOrEqual(targets.length)
+    for (const file of files) {
+      const written = readFileSync(join(directory, file), 'utf8')
+        .replaceAll(directory, `/srv/${name}`)
+        .replace(/^Environment=PATH=.*\n/m, '') // this machine's node
+      const lines = readFileSync(join(example(name), file), 'utf8').split('\n')
+      for (const line of added[`${name}/${file}`] ?? []) lines.splice(lines.indexOf(line), 1)
+      // a directory below /tmp must see it
+      const shown = lines.filter((line) => line !== 'PrivateTmp=true').join('\n')
+      expect(shown, file).toBe(written)
+    }
+    const { scripts } = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as {
+      scripts: { start: string }
+    }
+    const words = commandOf(name)
+      .join(' ')
+      .replace(/ --worker-class \S+/, '')
+    expect(scripts.start.replace('127.0.0.1:8080', '0.0.0.0:8080')).toBe(
+      `supervisor start ${words}`,
+    )
+  })
+})
+
+const fail = (line: string): never => {
+  throw new Error(line)
+}

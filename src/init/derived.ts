@@ -13,9 +13,12 @@ export interface Made {
   readonly next: readonly string[]
 }
 
-/** A little longer than a worker may take to leave; seconds. */
-export const graceOf = ({ settings }: Facts, preStopDelay = settings.preStopDelay): number =>
-  Math.ceil(preStopDelay + settings.gracefulTimeout) + 5
+/** A little longer than workers and what runs beside them may take to leave; seconds. */
+export function graceOf({ settings, jobs }: Facts, preStopDelay = settings.preStopDelay): number {
+  const beside = Object.values(settings.processes).map(({ grace = 0 }) => grace)
+  const longest = Math.max(settings.gracefulTimeout, jobs?.grace ?? 0, ...beside)
+  return Math.ceil(preStopDelay + longest) + 5
+}
 
 /** Longer than any request may take, so that the client gets our 504 and not the proxy's; seconds. */
 export function proxyTimeout({ settings }: Facts): number {
@@ -68,6 +71,10 @@ export function withoutFlag(words: readonly string[], long: string, short: strin
   }
   return kept
 }
+
+/** A flag that only has a long spelling. */
+export const hasFlag = (words: readonly string[], long: string): boolean =>
+  withoutFlag(words, long, long).length < words.length
 
 export const SUPERVISOR = 'node_modules/.bin/supervisor'
 export const ADMIN_PORT = 9100

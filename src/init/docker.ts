@@ -1,16 +1,19 @@
 // `supervisor init docker`: an image of the app. Its content is that of deploy/docker/. Pure. Runs in the CLI.
 import { containerPort, graceOf, type Made, openWords, SUPERVISOR } from './derived.ts'
 import type { Facts } from './facts.ts'
+import { dataDirectory, storeDirectory } from './jobs.ts'
 
 export function docker(facts: Facts): Made {
-  const { name, isSet } = facts
+  const { name, isSet, jobs, directory } = facts
   const port = containerPort(facts)
-  const patience = isSet('gracefulTimeout') ? ` --stop-timeout ${graceOf(facts)}` : ''
+  const patience = isSet('gracefulTimeout') || jobs ? ` --stop-timeout ${graceOf(facts)}` : ''
+  const store = storeDirectory(jobs, directory)
+  const volume = store === undefined ? '' : ` -v ${name}-jobs:/app/${store}`
   return {
-    files: { Dockerfile: dockerfile(facts, port), '.dockerignore': DOCKERIGNORE },
+    files: { Dockerfile: dockerfile(facts, port), '.dockerignore': ignored(facts) },
     next: [
       `Build it: docker build -t ${name} .`,
-      `Run it: docker run --init${patience} -p ${port}:${port} ${name}`,
+      `Run it: docker run --init${patience}${volume} -p ${port}:${port} ${name}`,
     ],
   }
 }
@@ -35,7 +38,7 @@ ENV PORT=${port}
 ${stopTime(facts)}WORKDIR /app
 # the files stay root's: the app cannot change its own code
 COPY --from=build /app ./
-${settings.user === '' ? 'USER node' : `# no USER here: the settings say that workers run as ${settings.user}`}
+${makeStore(facts)}${settings.user === '' ? 'USER node' : `# no USER here: the settings say that workers run as ${settings.user}`}
 EXPOSE ${port}
 HEALTHCHECK --interval=10s --timeout=5s --start-period=${Math.ceil(settings.bootTimeout) || 60}s \\
   CMD ["${SUPERVISOR}", "status", "--quiet"]
@@ -45,14 +48,27 @@ CMD ${jsonList(words)}
 `
 }
 
+/** A volume that is mounted there gets the owner of the directory that it covers. */
+function makeStore({ jobs, directory, settings }: Facts): string {
+  const store = storeDirectory(jobs, directory)
+  if (store === undefined) return ''
+  const owner = settings.user === '' ? ` && chown node:node ${store}` : ''
+  return `# jobs are in there: mount a volume, or they end with the container\nRUN mkdir -p ${store}${owner}\n`
+}
+
 const stopTime = (facts: Facts): string =>
-  facts.isSet('gracefulTimeout')
+  facts.isSet('gracefulTimeout') || facts.jobs
     ? `# docker stop kills after 10 s, which is too early: give it ${graceOf(facts)} s with --stop-timeout\n`
     : '# docker stop kills after 10 s; with more time than that, raise it\nENV GRACEFUL_TIMEOUT=8\n'
 
 /** As Docker wants it: JSON in one line. */
 const jsonList = (words: readonly string[]): string =>
   `[${words.map((word) => JSON.stringify(word)).join(', ')}]`
+
+const ignored = ({ jobs, directory }: Facts): string => {
+  const data = dataDirectory(jobs, directory)
+  return `${DOCKERIGNORE}${data === undefined ? '' : `${data}\n`}`
+}
 
 const DOCKERIGNORE = `# What the image must not have: node_modules is made anew, and secrets come in at run time.
 node_modules

@@ -7,6 +7,8 @@ import { parseWords } from '../argv.ts'
 import { loadConfig } from '../config.ts'
 import type { SettingName, Settings } from '../settings.ts'
 import { shellWords } from '../shell-words.ts'
+import { type Certificate, certificateOf } from './certificate.ts'
+import { jobsOf, type JobsPlace } from './jobs.ts'
 import { type Manifest, packagesOf, type Packages } from './packages.ts'
 
 export interface Facts {
@@ -22,6 +24,9 @@ export interface Facts {
   /** The first address, as somebody else on this machine reaches it; paths are absolute. */
   readonly address: ServeAddress
   readonly packages: Packages
+  readonly jobs: JobsPlace | undefined
+  /** Of the app itself; undefined where it speaks no TLS. */
+  readonly certificate: Certificate | undefined
   /** The major version for images. */
   readonly node: number
   /** Of the Node that runs this. */
@@ -45,6 +50,8 @@ export async function gather(words: readonly string[], directory: string): Promi
     isSet: (name) => sources[name] !== 'default',
     address: addressOf(settings, directory),
     packages: packagesOf(directory, manifest),
+    jobs: jobsOf(settings, directory, manifest),
+    certificate: certificateOf(settings, directory),
     node: nodeOf(manifest.engines?.node ?? textOf(join(directory, '.nvmrc')) ?? ''),
     nodeDirectory: dirname(process.execPath),
   }

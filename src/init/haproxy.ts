@@ -38,9 +38,9 @@ frontend web
     bind :80
     http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
 ${body(facts)}    default_backend ${name}
-
+${unverified(facts)}
 backend ${name}
-${check(facts)}${idle === 0 ? '    option httpclose\n' : `    # idle connections are kept for the next requests, and closed before the server would do it (keepAlive, ${facts.settings.keepAlive} s)\n`}    server ${name} ${address(facts)} check${checkAddress(facts)}${idle === 0 ? '' : ` pool-purge-delay ${Math.min(5, idle)}s`}
+${check(facts)}${idle === 0 ? '    option httpclose\n' : `    # idle connections are kept for the next requests, and closed before the server would do it (keepAlive, ${facts.settings.keepAlive} s)\n`}    server ${name} ${address(facts)}${tls(facts)}${proxyHeader(facts)} check${checkAddress(facts)}${idle === 0 ? '' : ` pool-purge-delay ${Math.min(5, idle)}s`}
 `
 }
 
@@ -53,8 +53,30 @@ const body = (facts: Facts): string => {
 `
 }
 
+/** Health checks by the admin address have none of this: it is another address. */
+function tls({ certificate }: Facts): string {
+  if (!certificate) return ''
+  if (certificate === 'unknown') return ' ssl verify none'
+  const { name, authority } = certificate
+  const file = authority === undefined ? '@system-ca' : quoted(authority)
+  return ` ssl verify required ca-file ${file} verifyhost ${name} sni str(${name}) check-sni ${name}`
+}
+
+const unverified = ({ certificate }: Facts): string =>
+  certificate === 'unknown'
+    ? '    # nobody is verified, as the certificate was not there to be read: see verify, ca-file and verifyhost\n'
+    : ''
+
+/** Who the client is, before all else. */
+function proxyHeader({ settings: { proxyProtocol } }: Facts): string {
+  if (proxyProtocol === 'off') return ''
+  return proxyProtocol === 'v1' ? ' send-proxy' : ' send-proxy-v2'
+}
+
+const quoted = (path: string): string => path.replace(/[\s"'\\#$]/g, '\\$&')
+
 const address = ({ address: one }: Facts): string => {
-  if (one.type === 'unix') return `unix@${one.path.replace(/[\s"'\\#$]/g, '\\$&')}`
+  if (one.type === 'unix') return `unix@${quoted(one.path)}`
   return one.type === 'tcp' ? hostAndPort(one.host, one.port) : '127.0.0.1:8000'
 }
 

@@ -5,6 +5,10 @@ import type { Facts } from './facts.ts'
 
 export const nginx = (facts: Facts): Made => ({
   files: { 'deploy/nginx.conf': site(facts) },
+  ...(facts.settings.proxyProtocol !== 'off' && {
+    first:
+      'First: take proxyProtocol out of the settings. nginx speaks it in its stream module alone; here X-Forwarded-For says who the client is.',
+  }),
   next: [
     `Install it: sudo cp deploy/nginx.conf /etc/nginx/conf.d/${facts.name}.conf`,
     'Check and load it: sudo nginx -t && sudo nginx -s reload',
@@ -33,8 +37,8 @@ server {
 
 ${body(facts)}
     location / {
-        proxy_pass http://${name};
-        proxy_http_version 1.1;
+        proxy_pass ${facts.certificate ? 'https' : 'http'}://${name};
+${tls(facts)}        proxy_http_version 1.1;
         proxy_set_header Host $http_host;
         proxy_set_header X-Real-IP $remote_addr;
         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
@@ -54,9 +58,31 @@ ${body(facts)}
 
 const server = (address: ServeAddress): string => {
   if (address.type === 'tcp') return hostAndPort(address.host, address.port)
-  const text = address.type === 'unix' ? `unix:${address.path}` : '127.0.0.1:8000'
-  return /[\s;{}"'\\]/.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : text
+  return quoted(address.type === 'unix' ? `unix:${address.path}` : '127.0.0.1:8000')
 }
+
+/** The default of nginx is to verify nobody. */
+function tls({ certificate }: Facts): string {
+  if (!certificate) return ''
+  const lines =
+    certificate === 'unknown'
+      ? ['# nobody is verified, as the certificate was not there to be read: see proxy_ssl_verify']
+      : [
+          '# the certificate of the app, and no other',
+          'proxy_ssl_verify on;',
+          `proxy_ssl_trusted_certificate ${quoted(certificate.authority ?? SYSTEM_AUTHORITIES)};`,
+          `proxy_ssl_name ${certificate.name};`,
+          'proxy_ssl_server_name on;',
+        ]
+  return ['proxy_ssl_protocols TLSv1.2 TLSv1.3;', ...lines]
+    .map((line) => `        ${line}\n`)
+    .join('')
+}
+/** Of Debian, Alpine and their like. */
+const SYSTEM_AUTHORITIES = '/etc/ssl/certs/ca-certificates.crt'
+
+const quoted = (text: string): string =>
+  /[\s;{}"'\\]/.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : text
 
 const keepAlive = (facts: Facts): string => {
   const seconds = proxyKeepAlive(facts)

@@ -1,6 +1,7 @@
 // `supervisor init systemd`: the app as a service. Its content is that of deploy/systemd/. Pure. Runs in the CLI.
 import { graceOf, type Made, SUPERVISOR } from './derived.ts'
 import type { Facts } from './facts.ts'
+import { isLocal, storeDirectory } from './jobs.ts'
 
 export function systemd(facts: Facts): Made {
   const { name, settings } = facts
@@ -16,13 +17,13 @@ export function systemd(facts: Facts): Made {
 }
 
 const unit = (facts: Facts): string => {
-  const { name, directory, words, settings } = facts
+  const { name, directory, words, settings, jobs } = facts
   const program = [`${directory}/${SUPERVISOR}`, ...words, ...controlSocket(facts)]
   return `# /etc/systemd/system/${name}.service, made by "supervisor init systemd". It is yours now.
 [Unit]
 Description=${name}
 Wants=network-online.target
-After=network-online.target
+After=network-online.target${redis(facts) ? ' redis.service redis-server.service' : ''}
 
 [Service]
 # it is started when all workers are ready
@@ -31,11 +32,11 @@ Type=notify
 NotifyAccess=all
 ${account(facts)}WorkingDirectory=${directory.replaceAll('%', '%%')}
 Environment=NODE_ENV=production
-${path(facts)}ExecStart=${program.map(quoted).join(' ')}
+${redis(facts) === 'variable' ? '# where the jobs are\nEnvironment=REDIS_URL=redis://127.0.0.1:6379/0\n' : ''}${path(facts)}ExecStart=${program.map(quoted).join(' ')}
 ExecReload=/bin/kill -HUP $MAINPID
 # the signal to the master alone, which tells the workers; what is left is killed
 KillMode=mixed
-# a little more than gracefulTimeout and preStopDelay together
+# a little more than gracefulTimeout and preStopDelay together${jobs ? ', or what jobs may take (grace)' : ''}
 TimeoutStopSec=${graceOf(facts)}
 # all workers are ready by then, or it has failed
 TimeoutStartSec=${settings.bootTimeout === 0 ? 'infinity' : Math.ceil(settings.bootTimeout) + 30}
@@ -51,6 +52,13 @@ ${hardening(facts)}
 [Install]
 WantedBy=multi-user.target
 `
+}
+
+/** Whether this machine's Redis has the jobs, and who says so. */
+function redis({ jobs }: Facts): 'variable' | 'settings' | undefined {
+  if (jobs?.store !== 'redis') return undefined
+  if (!jobs.url) return 'variable'
+  return isLocal(jobs.url) ? 'settings' : undefined
 }
 
 /** /tmp is the service's own, so the socket is where "supervisor status --socket" reaches it. */
@@ -70,10 +78,12 @@ const path = ({ nodeDirectory }: Facts): string =>
     ? ''
     : `Environment=${quoted(`PATH=${nodeDirectory}:/usr/local/bin:/usr/bin:/bin`)}\n`
 
-const hardening = ({ directory, settings, address }: Facts): string => {
+const hardening = ({ directory, settings, address, jobs }: Facts): string => {
   const isUnder = (...places: string[]): boolean =>
     places.some((place) => `${directory}/`.startsWith(`${place}/`))
   const needsPort = address.type === 'tcp' && address.port > 0 && address.port < 1024
+  const hasStoreElsewhere = jobs?.store === 'embedded' && !storeDirectory(jobs, directory)
+  const written = [directory, ...(hasStoreElsewhere ? [jobs.directory] : [])]
   const rights = needsPort ? 'CAP_NET_BIND_SERVICE' : ''
   return [
     '# what the app may do; MemoryDenyWriteExecute cannot be set, as V8 writes machine code',
@@ -82,7 +92,7 @@ const hardening = ({ directory, settings, address }: Facts): string => {
     ...(settings.user === '' && needsPort ? [`AmbientCapabilities=${rights}`] : []),
     'ProtectSystem=strict',
     '# the app may write into its own directory: narrow it to what it writes, or leave it out',
-    `ReadWritePaths=${quoted(directory)}`,
+    `ReadWritePaths=${written.map(quoted).join(' ')}`,
     ...(isUnder('/home', '/root', '/run/user') ? [] : ['ProtectHome=true']),
     ...(isUnder('/tmp', '/var/tmp') ? [] : ['PrivateTmp=true']),
     ...HARDENING,

@@ -1,6 +1,7 @@
 // The access log's file, before the workers open it: whether it can be written, and that it is theirs. Runs in the master.
 
 import { resolve } from 'node:path'
+import { type AccountList, findAccount, isNumber } from '../accounts.ts'
 import { fs } from '../builtin.ts'
 import { UserError } from '../errors.ts'
 import type { Settings } from '../settings.ts'
@@ -32,12 +33,7 @@ export function prepareAccessLog(settings: Settings, directory: string): void {
 const UNCHANGED = -1
 
 /** By the file that has names and numbers; whoever is only known elsewhere (LDAP) does not get the file. */
-function idOf(list: string, name: string): number {
+function idOf(list: AccountList, name: string): number {
   if (name === '') return UNCHANGED
-  if (/^\d+$/.test(name)) return Number(name)
-  const line = fs
-    .readFileSync(list, 'utf8')
-    .split('\n')
-    .find((one) => one.startsWith(`${name}:`))
-  return line === undefined ? UNCHANGED : Number(line.split(':')[2])
+  return isNumber(name) ? Number(name) : (findAccount(list, name)?.id ?? UNCHANGED)
 }

@@ -1,7 +1,8 @@
 // Who the workers run as: checked before anything starts. Runs in the master; the workers drop their rights themselves.
 
-import { fs } from '../builtin.ts'
+import { accountsIn, type AccountList, isNumber } from '../accounts.ts'
 import { badSetting, UserError } from '../errors.ts'
+import { textAt } from '../read-text.ts'
 
 /** Throws when the workers could not become `user` or `group`: no such name, or no right to change. */
 export function checkIdentity(user: string, group: string): void {
@@ -19,26 +20,13 @@ export function checkIdentity(user: string, group: string): void {
 }
 
 /** True as well when the file can't tell: names may come from elsewhere (LDAP); the worker will find out. */
-function isKnown(file: string, name: string): boolean {
-  if (/^\d+$/.test(name)) return true
-  try {
-    const lines = fs.readFileSync(file, 'utf8').split('\n')
-    return lines.some((line) => line.startsWith(`${name}:`)) || hasOtherSources()
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true
-    throw error
-  }
+function isKnown(list: AccountList, name: string): boolean {
+  if (isNumber(name)) return true
+  const all = accountsIn(list)
+  return all === undefined || all.some((one) => one.name === name) || hasOtherSources()
 }
 
 /** macOS keeps users in a directory service, and /etc/nsswitch.conf may name one on Linux. */
-function hasOtherSources(): boolean {
-  if (process.platform === 'darwin') return true
-  try {
-    return /^(passwd|group):.*\b(sss|ldap|winbind|systemd)\b/m.test(
-      fs.readFileSync('/etc/nsswitch.conf', 'utf8'),
-    )
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
-    throw error
-  }
-}
+const hasOtherSources = (): boolean =>
+  process.platform === 'darwin' ||
+  /^(passwd|group):.*\b(sss|ldap|winbind|systemd)\b/m.test(textAt('/etc/nsswitch.conf'))

@@ -1,5 +1,6 @@
 // Who may connect to the unix sockets of --bind: the mode, owner and group of their files. Runs in the master.
 
+import { type AccountList, findAccount, isNumber } from '../accounts.ts'
 import { fs } from '../builtin.ts'
 import { badSetting } from '../errors.ts'
 import type { Settings } from '../settings.ts'
@@ -22,30 +23,20 @@ export function rightsOf({
   user,
   group,
 }: Pick<Settings, 'socketMode' | 'socketGroup' | 'user' | 'group'>): SocketRights {
-  const { id: uid = -1, group: own = -1 } = user ? rowOf('/etc/passwd', user) : {}
+  const { id: uid = -1, group: own = -1 } = user ? idsOf('/etc/passwd', user) : {}
   const asked = socketGroup || group
-  const gid = asked ? rowOf('/etc/group', asked).id : own
+  const gid = asked ? idsOf('/etc/group', asked).id : own
   if (gid === undefined && socketGroup)
     throw badSetting('--socket-group', socketGroup, 'a group of this machine, or a numeric id')
   return { mode: socketMode, uid, gid: gid ?? -1 }
 }
 
 /** The id that stands for a name, and of a user the id of the group. Names that come from elsewhere (LDAP) have none here. */
-function rowOf(file: string, name: string): { id?: number; group?: number } {
-  const rows = linesOf(file).map((line) => line.split(':'))
-  const [, , id, group] = rows.find((row) => row[0] === name || row[2] === name) ?? []
-  if (id === undefined) return /^\d+$/.test(name) ? { id: Number(name) } : {}
-  return { id: Number(id), ...(/^\d+$/.test(group ?? '') && { group: Number(group) }) }
-}
-
-function linesOf(file: string): string[] {
-  try {
-    return fs.readFileSync(file, 'utf8').split('\n')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw error
-  }
-}
+const idsOf = (
+  list: AccountList,
+  name: string,
+): { readonly id?: number; readonly group?: number | undefined } =>
+  findAccount(list, name) ?? (isNumber(name) ? { id: Number(name) } : {})
 
 /** Binds the socket at `path`: what the mode does not grant, nobody has at any moment. Answers an errno if that fails. */
 export function bindWithRights(

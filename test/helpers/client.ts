@@ -20,6 +20,8 @@ export interface RequestOptions {
   /** Without one, the request has a connection of its own and says `Connection: close`. */
   readonly agent?: http.Agent
   readonly signal?: AbortSignal
+  /** Where it comes from, such as 127.0.0.2. */
+  readonly localAddress?: string
 }
 
 /**

@@ -52,16 +52,7 @@ export class JobProject {
   }
 
   spawn(...flags: string[]): JobServer {
-    const words = ['jobs', '--log-format', 'json', '--log-level', 'debug', ...flags]
-    const child = spawn(process.execPath, [cli, ...words], {
-      cwd: this.dir,
-      env: { ...bareEnvironment(), ...this.#env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true,
-    })
-    const server = new JobServer(child)
-    this.#t.onTestFinished(() => server.tearDown())
-    return server
+    return spawnJobs(this.#t, this.dir, this.#env, flags)
   }
 
   /** One question on the command line; its JSON. */
@@ -89,6 +80,25 @@ export class JobProject {
     const server = await startServer(this.#t, 'app.js', { cwd: this.dir, env: all })
     return new Web(server)
   }
+}
+
+/** `supervisor jobs` in a project's directory. */
+export function spawnJobs(
+  t: Teardown,
+  cwd: string,
+  env: Readonly<Record<string, string>>,
+  flags: readonly string[] = [],
+): JobServer {
+  const words = ['jobs', '--log-format', 'json', '--log-level', 'debug', ...flags]
+  const child = spawn(process.execPath, [cli, ...words], {
+    cwd,
+    env: { ...bareEnvironment(), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  })
+  const server = new JobServer(child)
+  t.onTestFinished(() => server.tearDown())
+  return server
 }
 
 export class JobServer extends Server {

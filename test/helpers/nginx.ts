@@ -4,6 +4,7 @@ import { execFileSync, spawn } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { request } from './client.ts'
+import { everyPath } from './command.ts'
 import { signalIfThere } from './process.ts'
 import { bareEnvironment, cli, fixtures } from './server.ts'
 import { tempDir, type Teardown } from './temp.ts'
@@ -16,8 +17,7 @@ export interface Nginx {
   errors(): string
 }
 
-/** Debian keeps it where only root looks. */
-const env = { ...process.env, PATH: `${process.env.PATH}:/usr/local/sbin:/usr/sbin` }
+const env = { ...process.env, PATH: everyPath }
 
 /** Its version; undefined where there is none. */
 export function nginxVersion(): string | undefined {
@@ -61,13 +61,14 @@ const siteOf = (base: string, flags: readonly string[]): string => {
 }
 
 /**
- * Answers once it serves. `base`: the server's http://host:port or unix:/path; `flags`: those of the server that the site depends
- * on. It ends with the test, by its pid.
+ * Answers once its first answer has the status. `base`: the server's http://host:port or unix:/path; `flags`: those of the server
+ * that the site depends on. It ends with the test, by its pid.
  */
 export async function startNginx(
   t: Teardown,
   base: string,
   flags: readonly string[] = [],
+  wanted = 200,
 ): Promise<Nginx> {
   const dir = tempDir(t, { 'error.log': '' })
   const file = join(dir, 'nginx.conf')
@@ -83,7 +84,7 @@ export async function startNginx(
   await until('nginx serves', () => {
     if (child.exitCode !== null) throw new Error(`nginx has ended: ${errors()}`)
     return request(url, '/').then(
-      ({ status }) => status === 200,
+      ({ status }) => status === wanted,
       () => false, // ENOENT, ECONNREFUSED: not yet
     )
   })

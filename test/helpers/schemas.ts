@@ -19,32 +19,32 @@ export const COMPOSE = object(
     services: {
       type: 'object',
       patternProperties: {
-        '^[a-z][-a-z0-9]*$': object(
-          {
-            build: string,
-            init: { type: 'boolean' },
-            restart: { enum: ['unless-stopped'] },
-            ports: list({ type: 'string', pattern: '^\\d+:\\d+$' }),
-            environment: { type: 'object', additionalProperties: string },
-            stop_grace_period: duration,
-            healthcheck: object({
-              test: list(string),
-              interval: duration,
-              timeout: duration,
-              start_period: duration,
-            }),
-            cap_drop: list(string),
-            security_opt: list(string),
-            mem_limit: string,
-            cpus: { type: 'number' },
-          },
-          'build',
-          'ports',
-          'healthcheck',
-        ),
+        '^[a-z][-a-z0-9]*$': object({
+          build: string,
+          image: string,
+          command: list(string),
+          depends_on: list(string),
+          volumes: list({ type: 'string', pattern: '^[a-z]+:/' }),
+          init: { type: 'boolean' },
+          restart: { enum: ['unless-stopped'] },
+          ports: list({ type: 'string', pattern: '^\\d+:\\d+$' }),
+          environment: { type: 'object', additionalProperties: string },
+          stop_grace_period: duration,
+          healthcheck: object({
+            test: list(string),
+            interval: duration,
+            timeout: duration,
+            start_period: duration,
+          }),
+          cap_drop: list(string),
+          security_opt: list(string),
+          mem_limit: string,
+          cpus: { type: 'number' },
+        }),
       },
       additionalProperties: false,
     },
+    volumes: { type: 'object', additionalProperties: { type: 'null' } },
   },
   'services',
 )
@@ -66,6 +66,9 @@ const container = object(
   {
     name,
     image: string,
+    args: list(string),
+    command: list(string),
+    volumeMounts: list(object({ name, mountPath: string }, 'name', 'mountPath')),
     ports: list(object({ name, containerPort: number }, 'containerPort')),
     env: list(
       object(
@@ -97,9 +100,11 @@ const pod = object(
     securityContext: object({
       runAsNonRoot: { type: 'boolean' },
       runAsUser: number,
+      fsGroup: number,
       seccompProfile: labels,
     }),
     containers: list(container),
+    volumes: list(object({ name, persistentVolumeClaim: object({ claimName: name }) }, 'name')),
   },
   'containers',
 )
@@ -117,12 +122,32 @@ export const KUBERNETES = {
             replicas: number,
             selector: object({ matchLabels: labels }, 'matchLabels'),
             strategy: object({
+              type: { enum: ['Recreate', 'RollingUpdate'] },
               rollingUpdate: object({ maxUnavailable: { type: 'integer' }, maxSurge: number }),
             }),
             template: object({ metadata: object({ labels }), spec: pod }, 'metadata', 'spec'),
           },
           'selector',
           'template',
+        ),
+      },
+      'apiVersion',
+      'kind',
+      'metadata',
+      'spec',
+    ),
+    object(
+      {
+        apiVersion: { const: 'v1' },
+        kind: { const: 'PersistentVolumeClaim' },
+        metadata: object({ name }, 'name'),
+        spec: object(
+          {
+            accessModes: list({ enum: ['ReadWriteOnce'] }),
+            resources: object({ requests: labels }, 'requests'),
+          },
+          'accessModes',
+          'resources',
         ),
       },
       'apiVersion',
@@ -148,6 +173,22 @@ export const KUBERNETES = {
   ],
 }
 
+/** What a service and a worker of the App Platform have both. */
+const component = {
+  name,
+  environment_slug: { enum: ['node-js'] },
+  source_dir: string,
+  build_command: string,
+  run_command: string,
+  instance_count: number,
+  instance_size_slug: string,
+  envs: list(
+    object({ key: string, value: string, scope: { enum: ['RUN_TIME', 'BUILD_TIME'] } }, 'key'),
+  ),
+}
+const drain = { type: 'integer', minimum: 1, maximum: 110 }
+const grace = { type: 'integer', minimum: 1, maximum: 600 }
+
 /** The specification of an app of the App Platform, as far as ours goes. */
 export const APP_PLATFORM = object(
   {
@@ -155,34 +196,34 @@ export const APP_PLATFORM = object(
     services: list(
       object(
         {
-          name,
-          environment_slug: { enum: ['node-js'] },
-          source_dir: string,
-          build_command: string,
-          run_command: string,
+          ...component,
           http_port: number,
-          instance_count: number,
-          instance_size_slug: string,
           health_check: object({
             http_path: string,
             initial_delay_seconds: number,
             period_seconds: number,
             timeout_seconds: number,
           }),
-          termination: object({
-            drain_seconds: { type: 'integer', minimum: 1, maximum: 110 },
-            grace_period_seconds: { type: 'integer', minimum: 1, maximum: 600 },
-          }),
-          envs: list(
-            object(
-              { key: string, value: string, scope: { enum: ['RUN_TIME', 'BUILD_TIME'] } },
-              'key',
-            ),
-          ),
+          termination: object({ drain_seconds: drain, grace_period_seconds: grace }),
         },
         'name',
         'run_command',
       ),
+    ),
+    workers: list(
+      object(
+        { ...component, termination: object({ grace_period_seconds: grace }) },
+        'name',
+        'run_command',
+      ),
+    ),
+    databases: list(
+      object({
+        name,
+        engine: { enum: ['VALKEY'] },
+        production: { type: 'boolean' },
+        cluster_name: name,
+      }),
     ),
   },
   'name',

@@ -57,6 +57,9 @@ export class ExpectedLine {
 
 const escape = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
 
+/** A new store of jobs may take long on a busy machine, ms. */
+const PATIENCE = 60_000
+
 export class Terminal {
   readonly lines: string[] = []
   readonly command: string
@@ -152,11 +155,12 @@ export class Terminal {
 
   async #waitFor<T>(what: string, find: () => T | undefined): Promise<NonNullable<T>> {
     try {
-      return await until(what, () => {
+      const look = (): T | undefined => {
         const found = find()
         if (!found && this.#closed) throw new Error(`it ended before ${what}`)
         return found
-      })
+      }
+      return await until(what, look, PATIENCE)
     } catch (error) {
       throw new Error(`${(error as Error).message}${this.story}`, { cause: error })
     }

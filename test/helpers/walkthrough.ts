@@ -1,9 +1,9 @@
 // Does what a page says, from its top to its end, in a new project with the package in its node_modules.
-import { execFileSync } from 'node:child_process'
 import { chmodSync, cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { request } from './client.ts'
+import { hasProgram } from './command.ts'
 import { checkout, type Block } from './pages.ts'
 import { bareEnvironment } from './server.ts'
 import { tempDir, type Teardown } from './temp.ts'
@@ -32,9 +32,13 @@ export class Walkthrough {
   #server: Terminal | undefined
   #status: number | null | undefined
 
-  private constructor(t: Teardown, { npx }: WalkOptions, ports: ReadonlyMap<string, string>) {
+  private constructor(
+    t: Teardown,
+    { npx, files }: WalkOptions,
+    ports: ReadonlyMap<string, string>,
+  ) {
     this.#t = t
-    this.#dir = newProject(t)
+    this.#dir = files ? projectOf(t, files) : newProject(t)
     this.#ports = ports
     this.#npx = npx
     const { PATH = '', ...bare } = bareEnvironment()
@@ -55,9 +59,7 @@ export class Walkthrough {
   static async begin(t: Teardown, options: WalkOptions): Promise<Walkthrough> {
     const ports = new Map<string, string>()
     for (const port of PORTS) ports.set(port, String(await freePort()))
-    const walk = new Walkthrough(t, options, ports)
-    if (options.files) cpSync(join(checkout, options.files), walk.#dir, { recursive: true })
-    return walk
+    return new Walkthrough(t, options, ports)
   }
 
   async follow(block: Block): Promise<void> {
@@ -244,6 +246,15 @@ export function newProject(t: Teardown): string {
   return dir
 }
 
+/** The same with the files of a directory of the checkout. */
+export function projectOf(t: Teardown, files: string): string {
+  const dir = newProject(t)
+  // what somebody has left there who tried it
+  const isOurs = (path: string): boolean => !/\/(node_modules|var|sessions)$/.test(path)
+  cpSync(join(checkout, files), dir, { recursive: true, filter: isOurs })
+  return dir
+}
+
 const CURL = `#!/usr/bin/env node
 const { values, positionals } = require('node:util').parseArgs({
   options: {
@@ -267,22 +278,11 @@ require('node:http')
 /** A directory with a small curl for machines that have none. */
 function standIns(t: Teardown, path: string): string {
   const dir = tempDir(t)
-  if (!hasCurl(path)) {
+  if (!hasProgram('curl', path)) {
     writeFileSync(join(dir, 'curl'), CURL)
     chmodSync(join(dir, 'curl'), 0o755)
   }
   return dir
-}
-
-function hasCurl(path: string): boolean {
-  try {
-    execFileSync('sh', ['-c', 'command -v curl'], { env: { PATH: path }, stdio: 'ignore' })
-    return true
-  } catch (error) {
-    // A status of 127 or 1: there is none.
-    if ((error as { status?: unknown }).status === undefined) throw error
-    return false
-  }
 }
 
 export async function freePort(): Promise<number> {

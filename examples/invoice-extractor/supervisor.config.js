@@ -1,0 +1,1 @@
+export default { maxBody: '50mb' }
