@@ -1,6 +1,7 @@
 // What must hold all the time, while whatever happens happens: nobody is hung or refused, nothing is lost without an excuse,
 // `supervisor status` answers, the master neither grows nor collects descriptors.
 
+import { readdirSync, readlinkSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isAlive, openFiles, zombieChildrenOf } from '../../test/helpers/process.ts'
 import { until } from '../../test/helpers/until.ts'
@@ -12,8 +13,9 @@ import type { Subject } from './subject.ts'
 
 const STATUS_EVERY_MS = 2_000
 const SAMPLE_EVERY_MS = 1_000
-/** Beside what a master had when it first was at rest with as many workers. */
+/** Beside what a master had when it first was at rest with as many workers: what is opened when first asked for, for each worker too. */
 const MORE_FILES = 2
+const MORE_FILES_PER_WORKER = 1
 /** What V8 takes before it collects; after the first minute of a master's life, bytes. */
 const MORE_MEMORY = 40e6
 const WARM_MS = 60_000
@@ -32,6 +34,22 @@ export interface MasterReport {
   readonly megabytes: readonly [first: number, last: number, most: number]
 }
 
+/** What its descriptors are: `socket`, `pipe`, a path. */
+const filesOf = (pid: number): string[] =>
+  readdirSync(`/proc/${pid}/fd`)
+    .map((fd) => nameOf(`/proc/${pid}/fd/${fd}`))
+    .sort()
+
+function nameOf(link: string): string {
+  try {
+    return readlinkSync(link).replace(/:\[\d+\]$/, '')
+  } catch (error) {
+    // ENOENT: closed since the directory was read.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'closed'
+    throw error
+  }
+}
+
 export class Watch {
   readonly windows: Window[] = []
   /** What has an excuse. */
@@ -43,7 +61,7 @@ export class Watch {
   readonly #break: (why: string) => void
   readonly #samples: Sample[] = []
   /** Descriptors at rest, by master and number of workers. */
-  readonly #files = new Map<string, number>()
+  readonly #files = new Map<string, string[]>()
   readonly #running: Promise<void>[]
   #state: 'running' | 'stopping' = 'running'
 
@@ -75,12 +93,15 @@ export class Watch {
     const zombies = zombieChildrenOf(master)
     if (zombies.length > 0) this.#break(`the master has zombies: ${zombies.join(', ')}`)
     const key = `${master} with ${target}`
-    const most = (this.#files.get(key) ?? Infinity) + MORE_FILES
+    const before = this.#files.get(key)
+    const most = (before?.length ?? Infinity) + MORE_FILES + target * MORE_FILES_PER_WORKER
     const isFlat = (): boolean => openFiles(master) <= most
     await until('descriptors', isFlat, 5_000).catch(() =>
-      this.#break(`the master has ${openFiles(master)} descriptors, ${most} are allowed`),
+      this.#break(
+        `the master has ${openFiles(master)} descriptors, ${most} are allowed: ${filesOf(master).join(' ')} instead of ${before?.join(' ')}`,
+      ),
     )
-    if (most === Infinity) this.#files.set(key, openFiles(master))
+    if (!before) this.#files.set(key, filesOf(master))
     for (const bad of this.#subject.crew.badEnds(isAlive)) this.#break(bad)
   }
 
