@@ -17,6 +17,8 @@ const PAUSE_MS = [100, 1_000] as const
 /** What was lost is known a moment later, ms. */
 const AFTERMATH_MS = 300
 const TAIL = 60
+/** What is told of what breaks after the first promise. */
+const MORE = 5
 
 export interface Options {
   readonly minutes: number
@@ -49,6 +51,7 @@ export class Soak {
   readonly #began = performance.now()
   #doing = 'nothing'
   #broken: string | undefined
+  #more = 0
 
   private constructor(subject: Subject, options: Options) {
     this.#options = options
@@ -153,7 +156,8 @@ export class Soak {
     const { seed } = this.#options
     const what = `${why}\nseed ${seed}, during ${this.#doing}`
     this.#tell({ broken: why, seed, during: this.#doing })
-    if (this.#broken !== undefined) return void console.log(`and: ${why}`)
+    if (this.#broken !== undefined)
+      return ++this.#more <= MORE ? console.log(`and: ${why}`) : undefined
     this.#broken = what
     const { lines, stderrLines } = this.#subject.server
     const tail = lines.slice(-TAIL).map(({ time, pid, level, msg }) => `${time} ${pid} ${level} ${msg}`)

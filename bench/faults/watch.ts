@@ -15,7 +15,7 @@ const STATUS_EVERY_MS = 2_000
 const SAMPLE_EVERY_MS = 1_000
 /** Beside what a master had when it first was at rest with as many workers: what is opened when first asked for, for each worker too. */
 const MORE_FILES = 2
-const MORE_FILES_PER_WORKER = 1
+const MORE_FILES_PER_WORKER = 2
 /** What V8 takes before it collects; after the first minute of a master's life, bytes. */
 const MORE_MEMORY = 40e6
 const WARM_MS = 60_000

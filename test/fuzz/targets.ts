@@ -1,5 +1,7 @@
 // All that is fuzzed.
+import { control } from './control.ts'
 import { http } from './http.ts'
+import { proxy } from './proxy.ts'
 import type { Target } from './target.ts'
 
-export const targets: readonly Target[] = [http]
+export const targets: readonly Target[] = [http, control, proxy]
