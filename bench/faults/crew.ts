@@ -18,6 +18,8 @@ export class Crew {
   readonly #lives = new Map<number, Life>()
   readonly #ready = new Set<number>()
   readonly #dead = new Set<number>()
+  /** The master that started last. */
+  #youngest = 0
   #read = 0
   /** The fewest that were ready since mark(). */
   fewest = 0
@@ -29,6 +31,8 @@ export class Crew {
 
   #hear(line: LogLine): void {
     const worker = line['worker'] as number
+    if (line.event === 'starting') this.#youngest = line.pid
+    if (line.event === 'upgradeFailed' && this.#youngest !== line.pid) this.#bury(this.#youngest)
     if (line.event === 'booting') this.#lives.set(worker, { master: line.pid, ends: [] })
     if (line.event === 'workerReady') this.#ready.add(worker)
     if (LEAVING.includes(line.event)) this.#ready.delete(worker)
@@ -51,8 +55,8 @@ export class Crew {
     return living.filter(([, { master }]) => !this.#dead.has(master)).map(([pid]) => pid)
   }
 
-  /** This master was killed by us: its workers end without a word. */
-  bury(master: number): void {
+  /** This master never came into charge, which is told by one line: its workers end without a word. */
+  #bury(master: number): void {
     this.#dead.add(master)
     for (const [pid, life] of this.#lives) if (life.master === master) this.#ready.delete(pid)
   }

@@ -149,7 +149,6 @@ export const faults: Readonly<Record<string, Fault>> = {
       }
       process.kill(pid, 'SIGKILL')
       await subject.event('upgradeFailed', from)
-      subject.bury(pid)
       return 'the old master went on'
     },
   },

@@ -83,12 +83,6 @@ export class Subject {
     return this.crew.ready().filter(isAlive)
   }
 
-  /** A master that was killed by us. */
-  bury(master: number): void {
-    this.ready()
-    this.crew.bury(master)
-  }
-
   deploy(what: 'good' | 'broken'): void {
     writeFileSync(this.#app, what === 'good' ? GOOD : BROKEN)
   }
