@@ -9,8 +9,8 @@ import { Random } from '../soak/random.ts'
 /** Between two requests of a client, ms. */
 const PAUSE_MS = [5, 60] as const
 const UPLOAD_BYTES = 16_384
-/** So long nobody may wait, ms: a stopped worker is killed 4 s after its last word, and a second is the machine's. */
-const PATIENCE_MS = 8_000
+/** So long nobody may wait, ms: a stopped worker is killed 5.5 s after its last word, and the rest is the machine's. */
+const PATIENCE_MS = 10_000
 const WEIGHTS = { ok: 60, wait: 15, stream: 10, upload: 10, fresh: 20 } as const
 type Kind = keyof typeof WEIGHTS
 

@@ -21,10 +21,12 @@ export interface Fault {
 }
 
 /** Longer than any request has. */
-const PATIENCE_MS = 10_000
+const PATIENCE_MS = 12_000
 const BLOCKS = { loop: 1, await: 1, timer: 1, regex: 1, native: 1 }
 const MODES = { one: 3, all: 1 }
 const DAY = 86_400
+/** A piece that takes no time to fill. */
+const LEAK_MB = 40
 
 const ask = (subject: Subject, path: string): Promise<Outcome> =>
   exchange(subject.port, { path, agent: false, patience: PATIENCE_MS })
@@ -185,11 +187,17 @@ export const faults: Readonly<Record<string, Fault>> = {
     keeps: 'all',
     async run(subject) {
       const from = subject.server.lines.length
-      const { status } = await ask(subject, '/leak?mb=320')
-      must(status === 200, `the leak was answered ${status}`)
+      const isSeen = (): boolean =>
+        subject.server.lines.slice(from).some(({ event }) => event === 'recycling')
+      let times = 0
+      for (; times < 60 && !isSeen(); times++) {
+        const { status } = await ask(subject, `/leak?mb=${LEAK_MB}`)
+        must(status === 200, `the leak was answered ${status}`)
+        await sleep(100)
+      }
       const { worker } = await subject.event('recycling', from)
       await gone(worker as number)
-      return 'recycled'
+      return `recycled after ${times * LEAK_MB} MB`
     },
   },
   logDiskFull: {

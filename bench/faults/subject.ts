@@ -11,7 +11,7 @@ import type { ServerStatus } from '../../src/control-protocol.ts'
 import { apps } from '../servers.ts'
 import { Crew } from './crew.ts'
 
-export const TIMEOUT_MS = 2_000
+export const TIMEOUT_MS = 3_000
 const WORKERS = 3
 
 /** Quick, so that many faults fit into a minute. */

@@ -261,12 +261,15 @@ export const secretless = Object.fromEntries(
  */
 function inOwnGroup<T>(forkIt: () => T): T {
   const proto = ChildProcess.prototype as unknown as {
-    spawn: (options: { detached?: boolean }) => unknown
+    spawn: (options: SpawnRequest) => unknown
   }
   const spawn = proto.spawn
   proto.spawn = function (this: ChildProcess, options) {
+    const request: SpawnRequest = { ...options, detached: true }
     try {
-      return spawn.call(this, { ...options, detached: true })
+      const status = spawn.call(this, request)
+      if (!this.stdio) closePipes(request)
+      return status
     } catch (error) {
       const { errno } = error as NodeJS.ErrnoException
       if (errno === undefined) throw error
@@ -279,6 +282,18 @@ function inOwnGroup<T>(forkIt: () => T): T {
   } finally {
     proto.spawn = spawn
   }
+}
+
+/** Node writes the pipes that it has made into `stdio`. */
+interface SpawnRequest {
+  detached?: boolean
+  stdio?: readonly unknown[]
+}
+
+/** After EMFILE and ENFILE node leaves its ends of them open, so that each new try would cost three descriptors more. */
+function closePipes({ stdio = [] }: SpawnRequest): void {
+  for (const one of stdio as { type?: string; handle?: { close?: () => void } }[])
+    if (one.type === 'pipe') one.handle?.close?.()
 }
 
 /** Node runs the main module only after its last --import: imports-done.js is that last one and tells the app loader. */
