@@ -3,8 +3,9 @@
 import { readdirSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { request } from './helpers/client.ts'
+import { controlPlace, runCommand } from './helpers/command.ts'
 import { isAlive, zombieChildrenOf } from './helpers/process.ts'
-import { startServer, type LogLine } from './helpers/server.ts'
+import { cli, startServer, type LogLine } from './helpers/server.ts'
 import { until } from './helpers/until.ts'
 import { clientOfEach, grandchildrenOf, slotsBooted } from './helpers/workers.ts'
 
@@ -200,6 +201,20 @@ test('a hundred crashes leave no zombie and no open file, use each slot again an
   expect(facts.map(({ slot }) => slot).sort()).toEqual(['0', '1', '2', '3', '4'])
   expect(new Set(facts.map(({ id }) => id)).size).toBe(5)
   for (const { id } of facts) expect(id).toBeGreaterThan(100)
+})
+
+test('a process that the system refuses is tried again later, and nobody notices', async (t) => {
+  const env = controlPlace(t)
+  const limited = ['sh', '-c', 'ulimit -n 50; exec "$0" "$@"', process.execPath, cli] as const
+  const server = await startServer(t, 'hello.js', '--backoff-max', '1', { env, command: limited })
+  server.expectLog(/cannot start a worker process: spawn \S+ EMFILE/)
+  await runCommand(env, ['scale', '30'])
+  await server.logTimes(/cannot start a worker process/, 3)
+  expect((await server.get('/')).text).toBe('hello')
+  expect((await runCommand(env, ['scale', '1'])).code).toBe(0)
+  await until('the others have left', () => server.pids().length === 1)
+  const { stdout } = await runCommand(env, ['status', '--json'])
+  expect(JSON.parse(stdout)).toMatchObject({ target: 1, ready: 1 })
 })
 
 const openFilesOf = (pid: number): number =>

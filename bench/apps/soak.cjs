@@ -1,4 +1,5 @@
-// What the soak asks for: answers that say whose they are, hangs, blocks, half responses, uploads. Needs --expose-gc.
+// What the soak asks for: answers that say whose they are, hangs, blocks, half responses, uploads,
+// errors, leaks. /heap needs --expose-gc.
 const { pbkdf2Sync } = require('node:crypto')
 const http = require('node:http')
 const { setTimeout: sleep } = require('node:timers/promises')
@@ -6,6 +7,12 @@ const { setTimeout: sleep } = require('node:timers/promises')
 function spin() {
   for (;;);
 }
+
+function raise(message) {
+  throw new Error(message)
+}
+
+const leaked = []
 
 const send = (res, text) => res.setHeader('content-length', text.length).end(text)
 
@@ -41,6 +48,14 @@ const routes = {
     let size = 0
     req.on('data', (chunk) => (size += chunk.length))
     req.on('end', () => send(res, `${query.get('id')} ${size}`))
+  },
+  // Nobody catches it.
+  '/throw': () => void setTimeout(() => raise('thrown on purpose'), 5),
+  '/exit': (req, res, query) => process.exit(Number(query.get('code'))),
+  // Memory that stays, a fresh page each 4 kB.
+  '/leak': (req, res, query) => {
+    leaked.push(Buffer.alloc(Number(query.get('mb')) << 20, 1))
+    send(res, 'leaked')
   },
   '/block/loop': spin,
   '/block/await': async () => {

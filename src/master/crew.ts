@@ -136,6 +136,7 @@ export class Crew {
     const worker = new WorkerHandle(options, this.#events)
     worker.deadline = times.bootTimeout > 0 ? worker.bornAt + times.bootTimeout * 1000 : Infinity
     this.#workers.add(worker)
+    if (worker.pid === 0) return // the system refused it, which is told as its failed boot
     this.#log.event('booting', {
       ...worker.facts,
       ...(worker.state === 'warming' && { standby: true }),

@@ -5,7 +5,7 @@
 import cluster, { type Worker } from 'node:cluster'
 import { ChildProcess } from 'node:child_process'
 import { createRequire } from 'node:module'
-import type { Duplex } from 'node:stream'
+import { PassThrough, type Duplex } from 'node:stream'
 import { pathToFileURL } from 'node:url'
 import type { ErrorCode, UserError } from '../errors.ts'
 import { importsDone, loadHooks, workerEntry } from '../paths.ts'
@@ -125,10 +125,12 @@ export class WorkerHandle {
     this.id = this.#worker.id
     this.pid = child.pid ?? 0
     this.lastWords = new LastWords(options.quiet)
-    this.watchdog = new WatchdogPipe((child.stdio as unknown[])[WATCHDOG_PIPE] as Duplex, (said) =>
+    // EMFILE, ENFILE: then there are no pipes either, whatever the types say
+    const pipes = ((child.stdio as unknown) ?? []) as (Duplex | undefined)[]
+    this.watchdog = new WatchdogPipe(pipes[WATCHDOG_PIPE] ?? new PassThrough().destroy(), (said) =>
       said.type === 'interrupted' ? events.message(this, said) : events.digest(this, said),
     )
-    this.preloadPipe = (child.stdio as unknown[])[PRELOAD_PIPE] as Duplex | undefined
+    this.preloadPipe = pipes[PRELOAD_PIPE]
     if (this.preloadPipe && options.preloaded) give(this.preloadPipe, options.preloaded)
     if (options.credentials) this.tell({ type: 'credentials', ...options.credentials })
     child.stderr?.on('data', (chunk: Buffer) => this.lastWords.hear(chunk))
@@ -239,20 +241,43 @@ export const secretless = Object.fromEntries(
  * cluster.fork() has no `detached`, so it is added on the way: a worker leads a process group of its own. Then a terminal's
  * Ctrl-C reaches the master alone, and what a worker started can be killed with it. Should node stop calling
  * ChildProcess.prototype.spawn, workers stay in our group and kill() reaches the worker only.
+ * ENOMEM and others, for which node throws, become the 'error' event that it has for EAGAIN: a slot that waits, not the master's end.
  */
 function inOwnGroup<T>(forkIt: () => T): T {
   const proto = ChildProcess.prototype as unknown as {
-    spawn: (options: { detached?: boolean }) => unknown
+    spawn: (options: SpawnRequest) => unknown
   }
   const spawn = proto.spawn
-  proto.spawn = function (options) {
-    return spawn.call(this, { ...options, detached: true })
+  proto.spawn = function (this: ChildProcess, options) {
+    const request: SpawnRequest = { ...options, detached: true }
+    try {
+      const status = spawn.call(this, request)
+      if (!this.stdio) closePipes(request)
+      return status
+    } catch (error) {
+      const { errno } = error as NodeJS.ErrnoException
+      if (errno === undefined) throw error
+      process.nextTick(() => this.emit('error', error))
+      return errno
+    }
   }
   try {
     return forkIt()
   } finally {
     proto.spawn = spawn
   }
+}
+
+/** Node writes the pipes that it has made into `stdio`. */
+interface SpawnRequest {
+  detached?: boolean
+  stdio?: readonly unknown[]
+}
+
+/** After EMFILE and ENFILE node leaves its ends of them open, so that each new try would cost three descriptors more. */
+function closePipes({ stdio = [] }: SpawnRequest): void {
+  for (const one of stdio as { type?: string; handle?: { close?: () => void } }[])
+    if (one.type === 'pipe') one.handle?.close?.()
 }
 
 /** Node runs the main module only after its last --import: imports-done.js is that last one and tells the app loader. */
