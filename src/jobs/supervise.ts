@@ -102,6 +102,8 @@ class Kept {
         if (message.final) this.first.reject(new Error(message.message))
         return
       case 'beat':
+      case 'digest':
+      case 'queue':
         return
     }
   }

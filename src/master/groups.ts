@@ -7,12 +7,13 @@ import type { Config } from '../config.ts'
 import { jobGroups } from '../jobs/groups.ts'
 import type { FromJobs } from '../jobs/master-channel.ts'
 import type { CompleteJobs } from '../jobs-setting.ts'
-import type { ProcessStatus } from '../control-protocol.ts'
+import type { JobsStatus, ProcessStatus } from '../control-protocol.ts'
 import { isAlive } from '../is-alive.ts'
 import type { Log } from '../log.ts'
 import type { DrainMode } from '../protocol.ts'
 import { Alarm } from './alarm.ts'
 import { CrashBook } from './crash-book.ts'
+import { JobBoard, type JobTotals } from './job-board.ts'
 import { setpriv, SideProcess, type GroupSpec } from './side-process.ts'
 
 /** A quick stop, s. */
@@ -28,6 +29,8 @@ const BEYOND_MS = 8_000
 /** Before it is killed, what its channel holds is read: the silence may have been our own. */
 const CONFIRM_MS = 1_000
 
+/** Without what the system knows of it. */
+type GroupProcess = Omit<ProcessStatus, 'rss'>
 /** What has become of the processes in a slot of a group. */
 type Fate = Pick<ProcessStatus, 'restarts' | 'lastRestart'>
 
@@ -41,6 +44,7 @@ export class Groups {
   readonly #fates = new Map<string, Fate>()
   readonly #alarm = new Alarm(() => this.#turn())
   readonly #all = new Set<SideProcess>()
+  readonly #board = new JobBoard(() => [...this.#all].filter(knowsQueue))
   #changed: () => void = () => undefined
   #specs: readonly GroupSpec[] = []
   #config: Config
@@ -94,16 +98,27 @@ export class Groups {
     for (const one of this.#all) this.#kill(one, why)
   }
 
-  get status(): ProcessStatus[] {
-    const alive = [...this.#all].map((one): ProcessStatus => {
+  /** Null where the settings have no jobs. */
+  get jobs(): JobsStatus | null {
+    return this.#config.settings.jobs ? this.#board.status() : null
+  }
+
+  get jobTotals(): JobTotals {
+    return this.#board.totals
+  }
+
+  get status(): GroupProcess[] {
+    const alive = [...this.#all].map((one): GroupProcess => {
       const { pid, slot, uptime: age, state, spec } = one
       const shown = state === 'draining' || state === 'killed' ? state : 'running'
-      return { group: spec.name, slot, pid, state: shown, age, ...this.#fate(spec.name, slot) }
+      const running = this.#board.running(pid)
+      const fate = this.#fate(spec.name, slot)
+      return { group: spec.name, slot, pid, state: shown, age, running, ...fate }
     })
     return [...alive, ...this.#waiting()]
   }
 
-  #waiting(): ProcessStatus[] {
+  #waiting(): GroupProcess[] {
     if (this.#step !== 'running') return []
     const isFilled = (group: string, slot: number): boolean =>
       [...this.#all].some((one) => one.spec.name === group && one.slot === slot)
@@ -114,13 +129,14 @@ export class Groups {
       .filter(({ group, slot }) => !isFilled(group, slot))
       .map(({ group, slot }) => {
         const fate = this.#fate(group, slot)
-        return { group, slot, pid: 0, state: 'waiting', age: 0, ...fate }
+        return { group, slot, pid: 0, state: 'waiting', age: 0, running: [], ...fate }
       })
   }
 
   #begin(): void {
     this.#generation++
     this.#specs = specsOf(this.#config, this.#directory)
+    if (!this.#config.settings.jobs) this.#board.end()
     for (const { name } of this.#specs) this.#books.get(name)?.forgive()
     const unguarded = this.#specs.find(({ kind }) => kind === 'program')
     if (this.#generation === 1 && unguarded && !setpriv())
@@ -184,12 +200,16 @@ export class Groups {
   }
 
   #ready(one: SideProcess): void {
-    if (one.advance('ready') === 'announce' && one.spec.order === 'store') this.#turn()
+    if (one.advance('ready') !== 'announce') return
+    if (one.spec.order === 'store') this.#turn()
+    if (knowsQueue(one)) this.#board.begin()
   }
 
   #hear(one: SideProcess, message: FromJobs): void {
     if (message.type === 'event') this.#log.event(message.name, message.facts as never)
     if (message.type === 'fatal') one.lastWords.note(message.message)
+    this.#board.hear(one.pid, message)
+    if (!this.#all.has(one)) this.#board.gone(one.pid) // its last word came after its end
   }
 
   #suspect(one: SideProcess, now: number): void {
@@ -228,6 +248,7 @@ export class Groups {
   #exited(one: SideProcess, code: number | null, signal: NodeJS.Signals | null): void {
     one.advance('exit')
     this.#all.delete(one)
+    this.#board.gone(one.pid)
     const { facts, uptime, reason } = one
     if (reason === undefined) this.#endedByItself(one, code, signal)
     else this.#log.event('processExited', { ...facts, uptime, reason })
@@ -262,6 +283,10 @@ export class Groups {
     this.#fates.set(`${spec.name} ${slot}`, { restarts, lastRestart })
   }
 }
+
+/** Who can be asked for it. */
+const knowsQueue = ({ spec, state }: SideProcess): boolean =>
+  spec.kind === 'jobs' && spec.order === 'rest' && state === 'ready'
 
 /** When its silence is too long; ms of performance.now(). */
 function dueAt({ spec, state, heardAt, bornAt, suspectedAt = -Infinity }: SideProcess): number {
