@@ -3,6 +3,7 @@
 
 import type { Level } from './events.ts'
 import type { StackAnswer } from './inspection.ts'
+import type { QueueDigest, RunningJob } from './job-digest.ts'
 import type { RequestFacts } from './protocol.ts'
 
 /** Raised when a word changes its meaning; new words may come without. */
@@ -72,6 +73,21 @@ export interface ServerStatus {
   readonly workers: readonly WorkerStatus[]
   /** Beside the workers (`processes`). */
   readonly processes: readonly ProcessStatus[]
+  /** Null where none are configured. */
+  readonly jobs: JobsStatus | null
+}
+
+/** As the processes of the jobs have told last: nobody waits for them, or for the store. */
+export interface JobsStatus {
+  /** Empty before the first one is known. */
+  readonly queues: readonly QueueStatus[]
+}
+
+/** On whatever machines its jobs run. */
+export interface QueueStatus extends Omit<QueueDigest, 'took'> {
+  readonly queue: string
+  /** How old this is. */
+  readonly age: number
 }
 
 /** A process of a group beside the workers. */
@@ -82,6 +98,9 @@ export interface ProcessStatus {
   /** `waiting`: it has ended, and is started again later; then there is no pid (0). */
   readonly state: 'running' | 'waiting' | 'draining' | 'killed'
   readonly age: number
+  readonly rss: number | null
+  /** Jobs that it runs, the oldest first. */
+  readonly running: readonly RunningJob[]
   /** Processes that have ended in this slot of the group, and why the last one did. */
   readonly restarts: number
   readonly lastRestart: { readonly reason: string; readonly at: string } | null

@@ -51,6 +51,41 @@ export const metricTable = {
     labels: ['group'],
     help: 'Processes beside the workers that have ended, whatever for',
   },
+  jobs_queue_size: {
+    type: 'gauge',
+    labels: ['queue', 'state'],
+    help: 'Jobs in the store, on whatever machines they run. state: waiting, active, delayed, and until they are removed (keep) completed and failed',
+  },
+  jobs_oldest_waiting_seconds: {
+    type: 'gauge',
+    labels: ['queue'],
+    help: 'How long the job has waited that waits longest, its delay apart; 0 if none waits',
+  },
+  jobs_attempts_total: {
+    type: 'counter',
+    labels: ['queue', 'job', 'result'],
+    help: 'Attempts at jobs that have ended here. job: the name of a defined one, or _OTHER; result: completed, failed (for good), retried (failed, and there will be another), cancelled, or returned to the queue, because the process had to end',
+  },
+  jobs_timeouts_total: {
+    type: 'counter',
+    labels: ['queue', 'job'],
+    help: 'Attempts that were ended at the timeout of their job',
+  },
+  jobs_stalled_total: {
+    type: 'counter',
+    labels: ['queue'],
+    help: 'Jobs whose process has died, found by a process of this server',
+  },
+  jobs_duration_seconds: {
+    type: 'histogram',
+    labels: ['queue', 'job'],
+    help: 'Time that attempts have taken, however they ended',
+  },
+  jobs_wait_duration_seconds: {
+    type: 'histogram',
+    labels: ['queue', 'job'],
+    help: 'Time that jobs have waited for their first attempt, their delay apart',
+  },
   nodicorn_worker_restarts_total: {
     type: 'counter',
     labels: ['reason'],

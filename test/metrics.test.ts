@@ -8,7 +8,7 @@ import { delimiter, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { Connection } from '../src/client/connection.ts'
 import { metricTable } from '../src/metric-table.ts'
-import { parseExposition, type Family } from './helpers/exposition.ts'
+import { parseExposition, valueIn, type Family } from './helpers/exposition.ts'
 import { startServer, type Server, type StartArgs } from './helpers/server.ts'
 import { tempDir, type Teardown } from './helpers/temp.ts'
 import { until } from './helpers/until.ts'
@@ -46,14 +46,9 @@ class Metered {
     return parseExposition(await this.text())
   }
 
-  /** All series of that name whose labels include these, together; undefined if there is none. */
+  /** See valueIn(). */
   async value(name: string, labels: Record<string, string> = {}): Promise<number | undefined> {
-    const samples = [...(await this.families()).values()].flatMap((one) => one.samples)
-    const wanted = samples.filter(
-      (one) =>
-        one.name === name && Object.entries(labels).every(([key, v]) => one.labels[key] === v),
-    )
-    return wanted.length === 0 ? undefined : wanted.reduce((sum, one) => sum + one.value, 0)
+    return valueIn(await this.families(), name, labels)
   }
 
   /** Waits until it is that. */

@@ -3,6 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Browser, Page } from 'playwright-core'
 import { chromium, faint, launch, openPage } from './helpers/browser.ts'
 import { request } from './helpers/client.ts'
+import { controlPlace, runCommand } from './helpers/command.ts'
+import { JobProject } from './helpers/jobs.ts'
 import { isAlive, openFiles } from './helpers/process.ts'
 import { startServer, type Server } from './helpers/server.ts'
 import type { Teardown } from './helpers/temp.ts'
@@ -164,6 +166,51 @@ describe.skipIf(chromium === undefined)('the page', { timeout: 120_000 }, () => 
     await page.getByRole('button', { name: 'Lock', exact: true }).click()
     await page.getByRole('button', { name: 'Unlock actions' }).click()
     expect(await faint(page), 'the dialog in the dark').toEqual([])
+  })
+
+  test('shows what the jobs are at, what has failed and why, on a phone in the dark too', async (t) => {
+    const env = controlPlace(t)
+    const jobs = { workers: 1, concurrency: 1, grace: '1s' }
+    const project = new JobProject(t, jobs, env, { admin: '127.0.0.1:0' })
+    const web = await project.all(1)
+    const page = await open(t, await web.admin(), DESKTOP)
+    const panel = page.getByRole('region', { name: 'Jobs' })
+    await web.reaches(await web.enqueue('fails'), 'failed')
+    await web.enqueue(`<b>${'a-long-name'.repeat(20)}`)
+    const long = await web.enqueue('work', { ms: 600_000 })
+    await web.enqueue('add', { a: 1, b: 1 })
+    await web.enqueue('add', { a: 1, b: 1 }, { delay: 600 })
+    await panel.getByText(new RegExp(`^work for .*, ${long}$`)).waitFor()
+    const number = (title: string) => panel.locator('.numbers > div', { hasText: title })
+    for (const [title, text] of Object.entries({
+      Waiting: '1',
+      Active: '1',
+      Delayed: '1',
+      Failed: '2',
+    }))
+      await number(title).getByText(text, { exact: true }).waitFor()
+    await number('Oldest waiting').getByText(/^\d/).waitFor()
+    await panel.getByText(/after 3 attempts: broken 3$/).waitFor()
+    await panel.getByText(/no job "<b>a-long-name/).waitFor()
+    const table = panel.getByRole('table', { name: 'Job processes' })
+    await until(
+      'it has the store and a process',
+      async () => (await table.getByRole('row').count()) === 3,
+    )
+    expect(await table.getByText(/^\d+ MB$/).count(), 'with their memory').toBe(2)
+    const unreadable: unknown[] = []
+    for (const { width } of [DESKTOP, PHONE]) {
+      await page.setViewportSize({ width, height: 900 })
+      await page.emulateMedia({ colorScheme: 'dark' })
+      const content = Number(await page.evaluate('document.documentElement.scrollWidth'))
+      const texts = await faint(page)
+      if (texts.length > 0 || content > width) unreadable.push({ width, content, texts })
+    }
+    expect(unreadable).toEqual([])
+    const { stdout } = await runCommand(env, ['status'], project.dir)
+    expect(stdout).toMatch(
+      /^  jobs: 1 waiting \(for .+\), 1 active, 1 delayed, 2 failed, 0 completed$/m,
+    )
   })
 
   test('is loaded anew twenty times, and follows the server to a new master, without a trace', async (t) => {

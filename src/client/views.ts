@@ -3,11 +3,15 @@
 import type {
   EventItem,
   ProcessStatus,
+  QueueStatus,
   RequestList,
   ServerStatus,
   WorkerStatus,
 } from '../control-protocol.ts'
 import { count, duration, harmless, percent, rate, size, table, type Column } from './format.ts'
+
+/** What is known of the jobs is older than it should be. */
+const OLD_SECONDS = 10
 
 const right = (title: string): Column => ({ title, align: 'right' })
 
@@ -27,8 +31,23 @@ export function serverLines(s: ServerStatus, now: number): string[] {
     `  ${s.urls.join(' ') || 'listens nowhere yet'}`,
     `  master ${s.pid}, nodicorn ${s.version}, Node ${s.node}, ${s.directory}`,
     `  ${count(s.requests)} requests, ${rate(s.perSecond)}/s, p50 ${duration(s.p50)}, p99 ${duration(s.p99)}, ${s.inFlight} in flight, ${s.queued} queued`,
+    ...(s.jobs?.queues ?? []).map(jobsLine),
     ...reloadLine(s, now),
   ]
+}
+
+/** As it was when somebody could look: a store that does not answer makes nobody wait. */
+function jobsLine({ waiting, active, delayed, failed, completed, ...rest }: QueueStatus): string {
+  const oldest = rest.oldestWaiting === null ? '' : ` (for ${duration(rest.oldestWaiting)})`
+  const counts = [
+    `${count(waiting)} waiting${oldest}`,
+    `${count(active)} active`,
+    `${count(delayed)} delayed`,
+    `${count(failed)} failed`,
+    `${count(completed)} completed`,
+  ]
+  const age = rest.age < OLD_SECONDS ? '' : `, ${duration(rest.age)} ago`
+  return `  ${rest.queue}: ${counts.join(', ')}${age}`
 }
 
 export function reloadLine({ reload, generation }: ServerStatus, now: number): string[] {
@@ -79,6 +98,7 @@ const PROCESS_COLUMNS: readonly Column[] = [
   right('PID'),
   { title: 'STATE' },
   right('AGE'),
+  right('RSS'),
   right('RESTARTS'),
   { title: 'WHY' },
 ]
@@ -95,6 +115,7 @@ export const processTable = (
     String(one.pid),
     one.state,
     duration(one.age),
+    size(one.rss),
     String(one.restarts),
     restartText(one, now),
   ])

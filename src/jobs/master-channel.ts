@@ -1,11 +1,14 @@
 // A job process's line to its parent: ready, a beat each second, events for the log; and how the parent ends it. Runs in the
 // processes of the job queue.
 import type { EventName, Facts } from '../events.ts'
+import type { JobDigest, QueueDigest } from '../job-digest.ts'
 
 /** To the parent. */
 export type FromJobs =
   | { readonly type: 'ready' }
   | { readonly type: 'beat' }
+  | { readonly type: 'digest'; readonly digest: JobDigest }
+  | { readonly type: 'queue'; readonly queue: QueueDigest }
   /** It can't go on, and why: a sentence for people. `final`: it would be the same after a restart. */
   | { readonly type: 'fatal'; readonly message: string; readonly final: boolean }
   | { readonly type: 'event'; readonly name: EventName; readonly facts: object }
@@ -16,6 +19,11 @@ export interface Drain {
   readonly grace: number
 }
 
+/** From the parent: how is the queue? */
+export interface Look {
+  readonly type: 'look'
+}
+
 const BEAT_MS = 1_000
 
 export interface Ends {
@@ -23,6 +31,8 @@ export interface Ends {
   readonly drain: (grace: number) => Promise<void>
   /** The parent is gone: nobody else will be told. Called instead of `drain`. */
   readonly orphaned: () => Promise<void>
+  /** Asked how the queue is. What it does not say for once, the store being away, is asked again. */
+  readonly look?: () => Promise<QueueDigest | undefined>
   /** What SIGTERM does to it, when it is sent to all processes together. */
   readonly onTerm: 'ignore' | { readonly grace: number }
 }
@@ -33,7 +43,10 @@ export class MasterChannel {
 
   constructor(ends: Ends) {
     this.#ends = ends
-    process.on('message', (message: Drain) => this.#end(() => ends.drain(message.grace)))
+    process.on('message', (message: Drain | Look) => {
+      if (message.type === 'drain') this.#end(() => ends.drain(message.grace))
+      else void this.#look()
+    })
     process.on('disconnect', () => this.#end(() => ends.orphaned()))
     // Ctrl-C reaches all processes of a terminal, the parent says when it is this one's turn
     process.on('SIGINT', () => undefined)
@@ -47,6 +60,15 @@ export class MasterChannel {
 
   event<E extends EventName>(name: E, facts: Facts<E>): void {
     this.#send({ type: 'event', name, facts })
+  }
+
+  digest(digest: JobDigest): void {
+    this.#send({ type: 'digest', digest })
+  }
+
+  async #look(): Promise<void> {
+    const queue = await this.#ends.look?.()
+    if (queue) this.#send({ type: 'queue', queue })
   }
 
   /** Ends the process with status 1; one that hangs is the parent's to kill. */

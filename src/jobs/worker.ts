@@ -7,8 +7,11 @@ import { isLocal, withoutSecrets } from '../jobs-setting.ts'
 import { CANCEL, openStore, type Store } from './connect.ts'
 import type { Limits } from './define.ts'
 import { givenEnvironment, type JobsEnvironment } from './environment.ts'
+import type { QueueDigest } from '../job-digest.ts'
 import type { JobTable, Runner } from './execute.ts'
 import { MasterChannel } from './master-channel.ts'
+import { JobMeter } from './meter.ts'
+import { QueueLook } from './queue-look.ts'
 import { JobRun } from './run-job.ts'
 import { refusal } from './store/redis.ts'
 import { Runners } from './runners.ts'
@@ -37,6 +40,8 @@ class JobProcess {
   readonly #worker: Worker<Payload>
   readonly #queue: Queue<Payload>
   readonly #relay: Relay
+  readonly #meter: JobMeter
+  readonly #look: QueueLook
 
   constructor(
     environment: JobsEnvironment,
@@ -51,6 +56,8 @@ class JobProcess {
     this.#limits = limits
     this.#channel = channel
     this.#queue = store.queue()
+    this.#look = new QueueLook(this.#queue)
+    this.#meter = new JobMeter(limits.keys(), (digest) => channel.digest(digest))
     this.#relay = store.relay()
     this.#worker = store.worker((job, token) => this.#run(job, token), {
       concurrency: environment.concurrency,
@@ -61,7 +68,11 @@ class JobProcess {
       removeOnComplete: { age: environment.keep },
       removeOnFail: { age: environment.keep },
     })
-    this.#worker.on('stalled', (id) => channel.event('jobsStalled', { id }))
+    this.#worker.on('stalled', (id) => {
+      this.#meter.stalled()
+      channel.event('jobsStalled', { id })
+    })
+    this.#worker.on('completed', (job) => this.#meter.completed(job))
     this.#worker.on('failed', (job, error) => this.#tellFailed(job, error))
   }
 
@@ -74,6 +85,11 @@ class JobProcess {
     setInterval(() => void this.#clean(), ms).unref()
   }
 
+  /** Undefined while the store is away. */
+  async look(): Promise<QueueDigest | undefined> {
+    return await this.#look.look().catch((error: unknown) => forgotten(error))
+  }
+
   async #run(job: Job<Payload>, token: string | undefined): Promise<unknown> {
     const { UnrecoverableError, WaitingError } = this.#store.bullmq
     const limits = this.#limits.get(job.name)
@@ -84,8 +100,10 @@ class JobProcess {
       job.opts.backoff ??= { type: 'exponential', delay: limits.backoff * 1000 }
     const run = this.#begin(job, limits)
     this.#running.set(job.id!, run)
+    this.#meter.begin(job)
     const { outcome, reason } = await run.end
     this.#running.delete(job.id!)
+    this.#meter.end(job, reason)
     if (reason === 'stopping') {
       await job.moveToWait(token)
       this.#channel.event('jobReturned', { job: job.name, id: job.id! })
@@ -119,6 +137,7 @@ class JobProcess {
 
   #tellFailed(job: Job<Payload> | undefined, error: Error): void {
     if (!job) return
+    this.#meter.failed(job, error)
     const attempts = job.opts.attempts || 1
     this.#channel.event('jobFailed', {
       job: job.name,
@@ -160,6 +179,7 @@ class JobProcess {
     )
     await Promise.race([closed, deadline.then(() => sleep(LAST_WORDS * 1000))])
     late.abort()
+    this.#meter.flush()
     const rest = [this.#relay.close(), this.#queue.close()]
     await Promise.race([
       Promise.allSettled(rest),
@@ -170,7 +190,7 @@ class JobProcess {
 }
 
 /** ECONNREFUSED: the store is away. What is lost is not the job. */
-function forgotten(error: unknown): void {
+function forgotten(error: unknown): undefined {
   if (!(error instanceof Error)) throw error
 }
 
@@ -180,6 +200,7 @@ async function main(): Promise<void> {
   const channel = new MasterChannel({
     drain: async (grace) => await jobs?.drain(grace),
     orphaned: async () => await jobs?.drain(environment.grace),
+    look: async () => await jobs?.look(),
     onTerm: { grace: environment.grace },
   })
   process.title = 'supervisor: job worker'

@@ -11,6 +11,8 @@ const FILES: Readonly<Record<string, readonly [file: string, type: string]>> = {
   '/live.js': ['live.js', 'text/javascript; charset=utf-8'],
   '/draw.js': ['draw.js', 'text/javascript; charset=utf-8'],
   '/events.js': ['events.js', 'text/javascript; charset=utf-8'],
+  '/jobs.js': ['jobs.js', 'text/javascript; charset=utf-8'],
+  '/table.js': ['table.js', 'text/javascript; charset=utf-8'],
   '/format.js': ['format.js', 'text/javascript; charset=utf-8'],
 }
 

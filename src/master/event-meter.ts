@@ -1,24 +1,17 @@
 // What the log's events measure: how long boots and drains take, what was handed over, how many lines of which level. Pure.
 // Runs in the master.
 
+import { countDuration, noDurations } from '../durations.ts'
 import type { EventName, Facts, Level, LogEvent } from '../events.ts'
 
 /** Upper bounds in seconds; +Inf follows. */
 export const DURATIONS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120] as const
 
-/** How many durations fell into each bucket, each on its own, and the last one for what is longer than all. */
-export interface Durations {
-  sum: number
-  readonly buckets: number[]
-}
-
 const ENDS: readonly EventName[] = ['workerExited', 'workerCrashed', 'workerTimeout']
 
-const noDurations = (): Durations => ({ sum: 0, buckets: Array(DURATIONS.length + 1).fill(0) })
-
 export class EventMeter {
-  readonly boots = noDurations()
-  readonly drains = noDurations()
+  readonly boots = noDurations(DURATIONS)
+  readonly drains = noDurations(DURATIONS)
   readonly levels: Record<Level, number> = { debug: 0, info: 0, warning: 0, error: 0, critical: 0 }
   handedOver = 0
   /** Standbys that join the others: their boot was measured before. */
@@ -31,8 +24,9 @@ export class EventMeter {
     const { worker = 0, seconds = 0 } = facts as { worker?: number; seconds?: number }
     if (name === 'booting') this.#forget(worker) // its pid may have been somebody else's before
     if (name === 'promoting') this.#promoted.add(worker)
-    if (name === 'standbyReady') count(this.boots, seconds)
-    if (name === 'workerReady' && !this.#promoted.delete(worker)) count(this.boots, seconds)
+    if (name === 'standbyReady') countDuration(this.boots, DURATIONS, seconds)
+    if (name === 'workerReady' && !this.#promoted.delete(worker))
+      countDuration(this.boots, DURATIONS, seconds)
     if (name === 'workerExiting') this.#leaving.set(worker, at)
     if (ENDS.includes(name)) this.#left(worker, at)
     if (name === 'handedOver') this.handedOver += (facts as Facts<'handedOver'>).connections
@@ -45,13 +39,7 @@ export class EventMeter {
 
   #left(worker: number, at: number): void {
     const since = this.#leaving.get(worker)
-    if (since !== undefined) count(this.drains, (at - since) / 1000)
+    if (since !== undefined) countDuration(this.drains, DURATIONS, (at - since) / 1000)
     this.#forget(worker)
   }
-}
-
-function count(durations: Durations, seconds: number): void {
-  const bucket = DURATIONS.findIndex((bound) => seconds <= bound)
-  durations.buckets[bucket < 0 ? DURATIONS.length : bucket]!++
-  durations.sum += seconds
 }

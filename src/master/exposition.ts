@@ -55,10 +55,12 @@ export class Metrics {
   /** What the server's own metrics are made of. */
   picture(): MetricsPicture {
     const { status, ledger, master } = this.#parts
-    const { traffic } = master.state.crew
+    const { crew, groups } = master.state
+    const { traffic } = crew
     return {
       status: status.server(),
       series: traffic.series(),
+      jobs: groups.jobTotals,
       counters: ledger.counters,
       meter: this.#meter,
       untracked: traffic.untracked,

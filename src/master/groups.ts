@@ -7,7 +7,7 @@ import type { Config } from '../config.ts'
 import { jobGroups } from '../jobs/groups.ts'
 import type { FromJobs } from '../jobs/master-channel.ts'
 import type { CompleteJobs } from '../jobs-setting.ts'
-import type { ProcessStatus } from '../control-protocol.ts'
+import type { JobsStatus, ProcessStatus } from '../control-protocol.ts'
 import { isAlive } from '../is-alive.ts'
 import type { EventName } from '../events.ts'
 import type { Log } from '../log.ts'
@@ -15,6 +15,7 @@ import type { DrainMode } from '../protocol.ts'
 import { Alarm } from './alarm.ts'
 import { CrashBook } from './crash-book.ts'
 import { setpriv } from '../setpriv.ts'
+import { JobBoard, type JobTotals } from './job-board.ts'
 import { SideProcess, type GroupSpec } from './side-process.ts'
 
 /** A quick stop, s; and what job processes may take longer, to give their jobs back to the queue, ms. */
@@ -38,6 +39,8 @@ const OF_THE_STORE: ReadonlySet<EventName> = new Set(['jobsRemote', 'jobsForgetf
 type Fault = 'silent' | 'boot-failed'
 const isFault = (reason: string): reason is Fault => reason === 'silent' || reason === 'boot-failed'
 
+/** Without what the system knows of it. */
+type GroupProcess = Omit<ProcessStatus, 'rss'>
 /** What has become of the processes in a slot of a group. */
 type Fate = Pick<ProcessStatus, 'restarts' | 'lastRestart'>
 
@@ -55,6 +58,7 @@ export class Groups {
   readonly #fates = new Map<string, Fate>()
   readonly #alarm = new Alarm(() => this.#turn())
   readonly #all = new Set<SideProcess>()
+  readonly #board = new JobBoard(() => [...this.#all].filter(knowsQueue))
   #changed: () => void = () => undefined
   #specs: readonly GroupSpec[] = []
   #config: Config
@@ -118,16 +122,27 @@ export class Groups {
     )
   }
 
-  get status(): ProcessStatus[] {
-    const alive = [...this.#all].map((one): ProcessStatus => {
+  /** Null where the settings have no jobs. */
+  get jobs(): JobsStatus | null {
+    return this.#config.settings.jobs ? this.#board.status() : null
+  }
+
+  get jobTotals(): JobTotals {
+    return this.#board.totals
+  }
+
+  get status(): GroupProcess[] {
+    const alive = [...this.#all].map((one): GroupProcess => {
       const { pid, slot, uptime: age, state, spec } = one
       const shown = state === 'draining' || state === 'killed' ? state : 'running'
-      return { group: spec.name, slot, pid, state: shown, age, ...this.#fate(spec.name, slot) }
+      const running = this.#board.running(pid)
+      const fate = this.#fate(spec.name, slot)
+      return { group: spec.name, slot, pid, state: shown, age, running, ...fate }
     })
     return [...alive, ...this.#waiting()]
   }
 
-  #waiting(): ProcessStatus[] {
+  #waiting(): GroupProcess[] {
     if (this.#step !== 'running') return []
     const isFilled = (group: string, slot: number): boolean =>
       [...this.#all].some((one) => one.spec.name === group && one.slot === slot)
@@ -138,7 +153,7 @@ export class Groups {
       .filter(({ group, slot }) => !isFilled(group, slot))
       .map(({ group, slot }) => {
         const fate = this.#fate(group, slot)
-        return { group, slot, pid: 0, state: 'waiting', age: 0, ...fate }
+        return { group, slot, pid: 0, state: 'waiting', age: 0, running: [], ...fate }
       })
   }
 
@@ -146,6 +161,7 @@ export class Groups {
     this.#generation++
     this.#said.clear()
     this.#specs = this.#specsOf(this.#config)
+    if (!this.#config.settings.jobs) this.#board.end()
     for (const { name } of this.#specs) this.#books.get(name)?.forgive()
     const unguarded = this.#specs.find(({ kind }) => kind === 'program')
     if (this.#generation === 1 && unguarded && !setpriv())
@@ -212,10 +228,13 @@ export class Groups {
     if (one.advance('ready') !== 'announce') return
     this.#turn()
     this.#changed()
+    if (knowsQueue(one)) this.#board.begin()
   }
 
   #hear(one: SideProcess, message: FromJobs): void {
     if (message.type === 'event') this.#pass(message)
+    this.#board.hear(one.pid, message)
+    if (!this.#all.has(one)) this.#board.gone(one.pid) // its last word came after its end
     if (message.type !== 'fatal') return
     one.why = message.message
     one.lastWords.note(message.message)
@@ -273,6 +292,7 @@ export class Groups {
   #exited(one: SideProcess, code: number | null, signal: NodeJS.Signals | null): void {
     one.advance('exit')
     this.#all.delete(one)
+    this.#board.gone(one.pid)
     const { facts, uptime, reason } = one
     if (reason === undefined) {
       const stderr = one.lastWords.lines
@@ -308,6 +328,10 @@ export class Groups {
     this.#fates.set(`${spec.name} ${slot}`, { restarts, lastRestart })
   }
 }
+
+/** Who can be asked for it. */
+const knowsQueue = ({ spec, state }: SideProcess): boolean =>
+  spec.kind === 'jobs' && spec.order === 'rest' && state === 'ready'
 
 /** When its silence is too long; ms of performance.now(). */
 function dueAt({ spec, state, heardAt, bornAt, suspectedAt = -Infinity }: SideProcess): number {

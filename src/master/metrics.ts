@@ -2,11 +2,14 @@
 // workers have counted. Pure. Runs in the master.
 
 import type { AppMetric } from '../app-metric.ts'
-import type { ServerStatus, WorkerStatus } from '../control-protocol.ts'
+import type { QueueStatus, ServerStatus, WorkerStatus } from '../control-protocol.ts'
+import type { Durations } from '../durations.ts'
+import { JOB_BUCKETS, QUEUE, type JobCounts } from '../job-digest.ts'
 import { metricNames, metricRow, type MetricName } from '../metric-table.ts'
 import { BUCKETS } from '../statistics.ts'
-import { DURATIONS, type Durations, type EventMeter } from './event-meter.ts'
+import { DURATIONS, type EventMeter } from './event-meter.ts'
 import { processEndsIn, restartsIn } from './ledger.ts'
+import type { JobTotals } from './job-board.ts'
 import type { SeriesTotal } from './traffic.ts'
 
 type Value = AppMetric['values'][number]
@@ -16,6 +19,7 @@ type Labels = Value['labels']
 export interface MetricsPicture {
   readonly status: ServerStatus
   readonly series: readonly SeriesTotal[]
+  readonly jobs: JobTotals
   /** Of the ledger. */
   readonly counters: ReadonlyMap<string, number>
   readonly meter: Pick<EventMeter, 'boots' | 'drains' | 'levels' | 'handedOver'>
@@ -56,6 +60,9 @@ const REASONS = [
   'signal',
 ]
 
+/** What was known of the queue longer ago than this, seconds, says nothing of how it is now. */
+const MOST_AGE = 60
+
 const one = (value: number): Value[] => [{ labels: {}, value }]
 
 const by = <K extends string>(label: string, values: Readonly<Record<K, number>>): Value[] =>
@@ -81,6 +88,25 @@ const bySlot =
     }
     return [...slots].map(([slot, value]) => ({ labels: { slot: String(slot) }, value }))
   }
+
+/** Of each queue, with its label. */
+const queues =
+  (of: (queue: QueueStatus) => Value[]) =>
+  ({ status: { jobs } }: MetricsPicture): Value[] =>
+    (jobs?.queues ?? [])
+      .filter(({ age }) => age < MOST_AGE)
+      .flatMap((one) => of(one).map((value) => withLabels(value, { queue: one.queue })))
+
+const withLabels = (value: Value, labels: Labels): Value => ({
+  ...value,
+  labels: { ...labels, ...value.labels },
+})
+
+/** Of each defined job. */
+const jobs =
+  (of: (counts: JobCounts, labels: Labels) => Value[]) =>
+  ({ jobs: { byName } }: MetricsPicture): Value[] =>
+    [...byName].flatMap(([job, counts]) => of(counts, { queue: QUEUE, job }))
 
 /** Prometheus has buckets that include the smaller ones. */
 function histogram(
@@ -147,6 +173,22 @@ const makers: Record<MetricName, (picture: MetricsPicture) => Value[]> = {
   nodicorn_workers_target: ({ status }) => one(status.target),
   nodicorn_processes: processesOf,
   nodicorn_process_restarts_total: processEnds,
+  jobs_queue_size: queues(({ waiting, active, delayed, completed, failed }) =>
+    by('state', { waiting, active, delayed, completed, failed }),
+  ),
+  jobs_oldest_waiting_seconds: queues(({ oldestWaiting }) => one(oldestWaiting ?? 0)),
+  jobs_attempts_total: jobs(({ ends }, labels) =>
+    by('result', ends).map((value) => withLabels(value, labels)),
+  ),
+  jobs_timeouts_total: jobs(({ timeouts }, labels) => [{ labels, value: timeouts }]),
+  jobs_stalled_total: ({ jobs: { stalled, byName } }) =>
+    byName.size === 0 ? [] : [{ labels: { queue: QUEUE }, value: stalled }],
+  jobs_duration_seconds: jobs(({ durations }, labels) =>
+    histogram('jobs_duration_seconds', labels, JOB_BUCKETS, durations),
+  ),
+  jobs_wait_duration_seconds: jobs(({ waits }, labels) =>
+    histogram('jobs_wait_duration_seconds', labels, JOB_BUCKETS, waits),
+  ),
   nodicorn_worker_restarts_total: restarts,
   nodicorn_worker_boot_duration_seconds: ({ meter }) =>
     histogram('nodicorn_worker_boot_duration_seconds', {}, DURATIONS, meter.boots),

@@ -3,7 +3,7 @@
 
 import { spawn, type ChildProcess } from 'node:child_process'
 import { environment } from '../config.ts'
-import type { Drain, FromJobs } from '../jobs/master-channel.ts'
+import type { Drain, FromJobs, Look } from '../jobs/master-channel.ts'
 import { besideEntry } from '../paths.ts'
 import { SLOT_VARIABLE } from '../protocol.ts'
 import { killGroup, sendSignal } from '../send-signal.ts'
@@ -96,7 +96,11 @@ export class SideProcess {
   /** For itself alone: what it has started is its own affair until it is gone. `grace`: seconds that running jobs have. */
   drain(grace: number): void {
     if (this.spec.kind !== 'jobs') return sendSignal(this.pid, 'SIGTERM')
-    const message: Drain = { type: 'drain', grace }
+    this.ask({ type: 'drain', grace: grace })
+  }
+
+  /** Of those that have a channel. */
+  ask(message: Drain | Look): void {
     this.#child.send(message, () => undefined) // EPIPE, ERR_IPC_CHANNEL_CLOSED: it is about to end
   }
 

@@ -48,7 +48,10 @@ export class Status {
     const { crew, workers: target, generation, groups, ...state } = master.state
     const now = performance.now()
     const { p50, p99, perSecond } = crew.traffic.rates(now)
-    const workers = this.#workers(crew, now)
+    const beside = groups.status
+    const pids = [...crew.all, ...beside].map(({ pid }) => pid).filter((pid) => pid > 0)
+    const resident = this.#memory.latest(pids)
+    const workers = this.#workers(crew, resident, now)
     return {
       ...identity,
       pid: process.pid,
@@ -69,7 +72,8 @@ export class Status {
       p99: p99 === undefined ? null : p99 / 1000,
       reload: this.#reload(),
       workers,
-      processes: groups.status,
+      processes: beside.map((one) => ({ ...one, rss: resident.get(one.pid) ?? null })),
+      jobs: groups.jobs,
     }
   }
 
@@ -78,8 +82,7 @@ export class Status {
     return 'at' in reload ? { ...reload, at: new Date(reload.at).toISOString() } : reload
   }
 
-  #workers(crew: Crew, now: number): WorkerStatus[] {
-    const resident = this.#memory.latest(crew.all.map(({ pid }) => pid))
+  #workers(crew: Crew, resident: ReadonlyMap<number, number>, now: number): WorkerStatus[] {
     return crew.all
       .map((worker) => this.#worker(worker, crew, resident, now))
       .sort((one, other) => one.slot - other.slot || one.age - other.age)

@@ -86,3 +86,16 @@ function checkBuckets(name: string, { samples }: Family): void {
       throw new Error(`the buckets of ${name}${labels} do not add up`)
   }
 }
+
+/** All series of that name whose labels include these, together; undefined if there is none. */
+export function valueIn(
+  families: Map<string, Family>,
+  name: string,
+  labels: Record<string, string> = {},
+): number | undefined {
+  const samples = [...families.values()].flatMap((one) => one.samples)
+  const wanted = samples.filter(
+    (one) => one.name === name && Object.entries(labels).every(([key, v]) => one.labels[key] === v),
+  )
+  return wanted.length === 0 ? undefined : wanted.reduce((sum, one) => sum + one.value, 0)
+}

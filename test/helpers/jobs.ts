@@ -29,7 +29,13 @@ export class JobProject {
   readonly #t: Teardown
   readonly #env: Record<string, string>
 
-  constructor(t: Teardown, settings: object = {}, env: Record<string, string> = {}) {
+  /** `settings`: of the jobs; `others`: beside them. */
+  constructor(
+    t: Teardown,
+    settings: object = {},
+    env: Record<string, string> = {},
+    others: object = {},
+  ) {
     this.#t = t
     this.#env = env
     this.dir = tempDir(t, { 'package.json': '{ "type": "module" }' })
@@ -37,7 +43,7 @@ export class JobProject {
     symlinkSync(checkout, join(this.dir, 'node_modules', 'nodicorn'))
     cpSync(join(fixtures, 'jobs'), this.dir, { recursive: true })
     const jobs = { entry: './jobs.js', grace: '5s', ...settings }
-    writeFileSync(join(this.dir, 'supervisor.config.json'), JSON.stringify({ jobs }))
+    writeFileSync(join(this.dir, 'supervisor.config.json'), JSON.stringify({ jobs, ...others }))
   }
 
   file(name: string): string {
@@ -129,6 +135,11 @@ export class Web {
 
   constructor(server: Server) {
     this.server = server
+  }
+
+  /** The admin address, if the settings have one. */
+  async admin(): Promise<string> {
+    return ((await this.server.log(/^Admin address: /)) as unknown as { url: string }).url
   }
 
   /** The id, once the 202 is there. */

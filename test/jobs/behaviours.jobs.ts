@@ -2,6 +2,8 @@
 // `-t ^redis-local`, `-t '^redis '` or `-t ^postgres` for one of them.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { request } from '../helpers/client.ts'
+import { parseExposition, valueIn } from '../helpers/exposition.ts'
 import { JobProject, startPostgres, startRedis, type TestStore } from '../helpers/jobs.ts'
 import { isAlive } from '../helpers/process.ts'
 import type { Teardown } from '../helpers/temp.ts'
@@ -232,5 +234,70 @@ describe.each(Object.keys(stores))('%s', (name) => {
     await until('the long one is begun again', () => linesOf(file).length === 3, 10_000)
     expect(await web.status(short)).toMatchObject({ status: 'completed', attempts: 1 })
     expect(await web.reaches(long, 'completed')).toMatchObject({ attempts: 2 })
+  })
+
+  test('what becomes of jobs is counted by the server, whatever becomes of their processes', async (t) => {
+    const store = (await stores[name]!(t)).url
+    const jobs = { workers: 1, concurrency: 3, ...(store && { store }) }
+    const project = new JobProject(t, jobs, {}, { admin: '127.0.0.1:0' })
+    const web = await project.all(1)
+    web.server.expectLog(/^Ended by itself: jobs /)
+    const admin = await web.admin()
+    const scrape = async () => parseExposition((await request(admin, '/metrics')).text)
+    const are = (wanted: readonly (readonly [string, Record<string, string>, number])[]) => {
+      let faults: unknown[] = []
+      return until('the metrics are as they should be', async () => {
+        const families = await scrape()
+        faults = wanted.flatMap(([series, labels, value]) => {
+          const is = valueIn(families, series, { queue: 'jobs', ...labels })
+          return is === value ? [] : [{ series, labels, value, is }]
+        })
+        return faults.length === 0
+      }).catch((error: unknown) => {
+        throw new Error(`${String(error)}: ${JSON.stringify(faults)}`)
+      })
+    }
+    const ended = (job: string, result: string, n: number) =>
+      ['jobs_attempts_total', { job, result }, n] as const
+    await are([ended('add', 'failed', 0), ['jobs_queue_size', { state: 'waiting' }, 0]])
+    for (let n = 0; n < 3; n++) await web.enqueue('add', { a: n, b: n })
+    for (let n = 0; n < 5; n++) await web.enqueue(`nobody-${n}`)
+    await web.enqueue('add', {}, { delay: 1_000 })
+    await web.reaches(await web.enqueue('fails'), 'failed')
+    await web.reaches(await web.enqueue('spin'), 'failed')
+    const counted = [
+      ended('fails', 'retried', 2),
+      ended('fails', 'failed', 1),
+      ended('spin', 'retried', 1),
+      ended('_OTHER', 'failed', 5),
+      ['jobs_timeouts_total', { job: 'spin' }, 2],
+      ['jobs_duration_seconds_count', { job: 'fails' }, 3],
+      ['jobs_duration_seconds_bucket', { job: 'spin', le: '1' }, 0],
+      ['jobs_duration_seconds_bucket', { job: 'spin', le: '5' }, 2],
+      ['jobs_wait_duration_seconds_count', { job: 'fails' }, 1],
+    ] as const
+    await are([
+      ...counted,
+      ended('add', 'completed', 3),
+      ['jobs_queue_size', { state: 'completed' }, 3],
+      ['jobs_queue_size', { state: 'failed' }, 7],
+      ['jobs_queue_size', { state: 'delayed' }, 1],
+    ])
+    const series = async (): Promise<number> =>
+      (await scrape()).get('jobs_attempts_total')!.samples.length
+    const before = await series()
+    const [pid] = web.server.lines.flatMap((line) =>
+      line.event === 'jobsReady' ? [line['worker']] : [],
+    )
+    const left = await web.enqueue('work', { ms: 1_000 })
+    await web.reaches(left, 'processing')
+    process.kill(pid as number, 'SIGKILL')
+    await web.reaches(left, 'completed')
+    web.server.signal('SIGHUP')
+    await web.server.log(/^Reload finished/)
+    await web.reaches(await web.enqueue('add', { a: 1, b: 1 }), 'completed')
+    await are([...counted, ended('add', 'completed', 4), ended('work', 'completed', 1)])
+    expect(valueIn(await scrape(), 'jobs_stalled_total')).toBe(1)
+    expect(await series(), 'a job has no series of its own').toBe(before)
   })
 })

@@ -48,7 +48,7 @@ const SCRAPED = ['instance', 'job']
 
 /** What is wrong with an expression. */
 function faultsOf(expr: string): string[] {
-  const used = [...expr.matchAll(/\b((?:nodicorn|http_server)_\w+)(?:\{([^}]*)\})?/g)]
+  const used = [...expr.matchAll(/\b((?:nodicorn|http_server|jobs)_\w+)(?:\{([^}]*)\})?/g)]
   if (used.length === 0) return [`no metric of ours: ${expr}`]
   const known = new Set([...SCRAPED, ...used.flatMap(([, name]) => series.get(name!) ?? []), 'le'])
   const grouped = [...expr.matchAll(/\b(?:by|without) \(([^)]*)\)/g)]

@@ -54,6 +54,7 @@ const status = (workers: WorkerStatus[]): ServerStatus => ({
   unready: [],
   standby: 0,
   processes: [],
+  jobs: null,
   queued: 0,
   requests: 0,
   inFlight: 0,

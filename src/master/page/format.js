@@ -35,4 +35,6 @@ export const ago = (iso) => {
   return seconds < 2 ? 'just now' : `${duration(Math.floor(seconds))} ago`
 }
 
+export const restartText = (last) => (last === null ? 'none' : `${last.reason}, ${ago(last.at)}`)
+
 export const plural = (n, word) => `${count(n)} ${word}${n === 1 ? '' : 's'}`

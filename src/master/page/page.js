@@ -2,8 +2,10 @@
 
 import { byId, element, keyed, setClass, setText, sparkline } from './draw.js'
 import { drawEvents, forget, remember } from './events.js'
-import { ago, count, duration, percent, plural, rate, size } from './format.js'
+import { ago, count, duration, percent, plural, rate, restartText, size } from './format.js'
+import { drawJobs } from './jobs.js'
 import { ask, Live, token } from './live.js'
+import { drawRow, headOf, rowOf } from './table.js'
 
 /** Of the lines in the tiles, seconds. */
 const HISTORY = 120
@@ -75,15 +77,16 @@ const columns = [
   { title: 'Loop delay', text: loopText, number: true },
   { title: 'RSS', text: (w) => size(w.rss), number: true },
   { title: 'Restarts', text: (w) => count(w.restarts), number: true },
-  { title: 'Last restart', text: (w) => restartText(w.lastRestart), wide: true },
+  {
+    title: 'Last restart',
+    text: (w) => restartText(w.lastRestart),
+    wide: true,
+    hint: (w) => w.lastRestart?.story,
+  },
 ]
 
-const restartText = (last) => (last === null ? 'none' : `${last.reason}, ${ago(last.at)}`)
-
-const titleOf = ({ title, number }) =>
-  element('th', { role: 'columnheader', scope: 'col', ...(number && { class: 'number' }) }, title)
 byId('columns').append(
-  ...columns.map(titleOf),
+  ...columns.map(headOf),
   element(
     'th',
     { role: 'columnheader', scope: 'col', class: 'act' },
@@ -92,13 +95,6 @@ byId('columns').append(
 )
 
 function makeWorker({ slot, pid }) {
-  const cells = columns.map(({ title, number, wide, state }) =>
-    element(
-      'td',
-      { role: 'cell', 'data-label': title, class: number ? 'number' : wide ? 'wide' : '' },
-      ...(state ? [element('span', { class: 'pill' })] : []),
-    ),
-  )
   const button = element(
     'button',
     { type: 'button', 'aria-label': `Recycle worker ${pid}` },
@@ -108,22 +104,7 @@ function makeWorker({ slot, pid }) {
     'click',
     () => void command('recycle', { slot }, `Recycling worker ${pid}`),
   )
-  return element(
-    'tr',
-    { role: 'row' },
-    ...cells,
-    element('td', { role: 'cell', class: 'act' }, button),
-  )
-}
-
-function drawWorker(row, worker) {
-  columns.forEach(({ text, state, wide }, n) => {
-    const cell = row.children[n]
-    setText(state ? cell.firstElementChild : cell, text(worker))
-    if (state) setClass(cell.firstElementChild, `pill ${worker.state}`)
-    if (wide) cell.title = worker.lastRestart?.story ?? ''
-  })
-  setClass(row, worker.state)
+  return rowOf(columns, element('td', { role: 'cell', class: 'act' }, button))
 }
 
 // --- requests in flight ---
@@ -181,7 +162,14 @@ function drawStatus(status) {
   )
   for (const draw of tiles) draw(status)
   setText(byId('reload'), reloadText(reload))
-  keyed(byId('workers'), workers, ({ pid: key }) => key, makeWorker, drawWorker)
+  keyed(
+    byId('workers'),
+    workers,
+    ({ pid: key }) => key,
+    makeWorker,
+    (row, one) => drawRow(columns, row, one),
+  )
+  drawJobs(status)
 }
 
 function reloadText({ state, at, seconds, error }) {
