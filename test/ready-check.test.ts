@@ -220,7 +220,6 @@ describe('a reload to a version that', { concurrent: true }, () => {
         join(cwd, 'supervisor.config.json'),
         JSON.stringify({
           workers: 2,
-          bootTimeout: 1.5,
           env: { HEALTH_FILE: file, ...env },
           ...settings,
         }),
