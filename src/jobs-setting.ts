@@ -32,6 +32,9 @@ export interface JobsInput {
 /** With the variables: nothing is left open. */
 export type CompleteJobs = JobsSettings & { readonly workers: number; readonly store: string }
 
+/** What a job process may take beyond the grace of its jobs, seconds. */
+export const BEYOND_GRACE = 8
+
 const STORE = /^(embedded|(rediss?|postgres(ql)?):\/\/.+)$/
 const WANTED: Readonly<Record<string, string>> = {
   entry: 'the file that defines the jobs, such as "./jobs.js"',

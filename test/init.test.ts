@@ -325,7 +325,9 @@ test('what a proxy cannot do or know is said: the PROXY protocol of nginx, an ab
     const nginx = await initHere(dir, 'nginx', ...words)
     expect(nginx.stdout).toMatch(/proxy_pass https:[^]+# nobody is verified/)
     const haproxy = await initHere(dir, 'haproxy', ...words)
-    expect(haproxy.stdout).toMatch(/# nobody is verified[^]+ ssl verify none check/)
+    expect(haproxy.stdout).toMatch(
+      /\nbackend shop\n +# nobody is verified[^]+ ssl verify none check/,
+    )
   }
 })
 

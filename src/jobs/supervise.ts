@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { environment } from '../config.ts'
 import { type Deferred, deferred } from '../deferred.ts'
 import type { EventName, Facts } from '../events.ts'
+import { BEYOND_GRACE } from '../jobs-setting.ts'
 import type { ProcessSpec } from './groups.ts'
 import type { Drain, FromJobs } from './master-channel.ts'
 
@@ -14,8 +15,6 @@ const BOOT_MS = 60_000
 /** A process whose loop has stood still for so long is killed, ms. */
 const SILENT_MS = 15_000
 const LOOK_MS = 1_000
-/** What a process may take beyond the grace of its jobs, ms. */
-const BEYOND_MS = 8_000
 
 export type Tell = <E extends EventName>(name: E, facts: Facts<E>) => void
 
@@ -69,7 +68,7 @@ class Kept {
     this.#state = 'draining'
     const message: Drain = { type: 'drain', grace }
     this.#child?.send(message, () => undefined) // EPIPE: it is about to end
-    const late = sleep(grace * 1000 + BEYOND_MS, 'late' as const, { ref: false })
+    const late = sleep((grace + BEYOND_GRACE) * 1000, 'late' as const, { ref: false })
     if ((await Promise.race([this.#gone.promise, late])) === 'late')
       this.#kill('it did not end in time')
     await this.#gone.promise
