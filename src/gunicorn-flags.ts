@@ -91,6 +91,10 @@ export const gunicornKeys: ReadonlyMap<string, string> = new Map([
   ['proxy_allow_ips', 'proxy-allow-from'],
 ])
 
+/** What is said of Gunicorn's settings and flags of dirty workers; undefined for others. */
+export const dirtyAdvice = (name: string): string | undefined =>
+  /^(--)?dirty[-_]/.test(name) ? 'jobs take the place of dirty workers: docs/jobs.md' : undefined
+
 /** `--worker-class sync has no meaning in Node: every worker serves many requests at once on its event loop` */
 export const meaningless = (written: string, name: string, value?: string): string =>
   `${written}${value === undefined ? '' : ` ${value}`} has no meaning in Node: ${gunicornFlags[name]?.why}`

@@ -41,6 +41,9 @@ export type CompleteJobs = JobsSettings & { readonly workers: number; readonly s
 
 const STORE = /^(embedded|redis-local|(rediss?|postgres(ql)?):\/\/.+)$/
 export const ISOLATION_WANTED = `one of ${ISOLATIONS.join(', ')}`
+/** What a job process may take beyond the grace of its jobs, seconds. */
+export const BEYOND_GRACE = 8
+
 const WANTED: Readonly<Record<string, string>> = {
   entry: 'the file that defines the jobs, such as "./jobs.js"',
   workers: 'a whole number, 0 or more',

@@ -2,7 +2,7 @@
 import leven from 'leven'
 import { knownFlags } from './argv.ts'
 import { UserError, unknownSetting } from './errors.ts'
-import { gunicornFlags, gunicornKeys } from './gunicorn-flags.ts'
+import { dirtyAdvice, gunicornFlags, gunicornKeys } from './gunicorn-flags.ts'
 import { hookNames, isHookName } from './hooks.ts'
 import { flagsOf, settingNames, variablesOf } from './settings.ts'
 
@@ -23,10 +23,20 @@ export const nearest = (word: string, candidates: Iterable<string>): string | un
 
 /** `prefix` says where the flag stood, if not on the command line: 'GUNICORN_CMD_ARGS '. */
 export const unknownFlag = (flag: string, prefix: string): UserError =>
+  ofDirtyWorkers(prefix + flag, flag) ??
   unknownSetting(prefix + flag, 'flag', nearest(flag, knownFlags()))
+
+function ofDirtyWorkers(where: string, name: string): UserError | undefined {
+  const advice = dirtyAdvice(name)
+  return advice === undefined
+    ? undefined
+    : new UserError('UNKNOWN_SETTING', `${where} has no meaning here: ${advice}`)
+}
 
 /** A key of a settings file, a setting or a hook; Gunicorn's names lead to ours. */
 export const unknownKey = (key: string, source: string): UserError => {
+  const dirty = ofDirtyWorkers(`${source}: ${key}`, key)
+  if (dirty) return dirty
   const flag = gunicornKeys.get(key) ?? key.replaceAll('_', '-')
   const gunicorn = gunicornFlags[flag]
   if (gunicorn)

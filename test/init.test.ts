@@ -163,6 +163,22 @@ describe(
       })
     })
 
+    test('without an address, an app that listens by itself is where nginx looks for it', async (t) => {
+      const dir = project(t)
+      expect(await printed(dir, 'systemd')).toMatch(/^Environment=HOST=127\.0\.0\.1 PORT=8000$/m)
+      expect(await printed(dir, 'nginx')).toMatch(/^ +server 127\.0\.0\.1:8000;$/m)
+      expect(await printed(dir, 'systemd', 'app.js', '-b', '127.0.0.1:81')).not.toMatch(/PORT=/)
+    })
+
+    test('and one at a unix socket lets the group of the socket in, for the proxy', async (t) => {
+      const dir = project(t)
+      const words = ['systemd', 'app.js', '-b', 'unix:/run/shop/app.sock']
+      expect(await printed(dir, ...words)).toMatch(/^ExecStart=.* --socket-mode 660 /m)
+      expect(await printed(dir, ...words, '--socket-mode', '666')).not.toContain('660')
+      const said = await initHere(dir, ...words)
+      expect(said.stdout).toContain('sudo usermod -aG shop www-data')
+    })
+
     const analyze = hasProgram('systemd-analyze')
     if (!analyze)
       console.error(
@@ -309,7 +325,9 @@ test('what a proxy cannot do or know is said: the PROXY protocol of nginx, an ab
     const nginx = await initHere(dir, 'nginx', ...words)
     expect(nginx.stdout).toMatch(/proxy_pass https:[^]+# nobody is verified/)
     const haproxy = await initHere(dir, 'haproxy', ...words)
-    expect(haproxy.stdout).toMatch(/# nobody is verified[^]+ ssl verify none check/)
+    expect(haproxy.stdout).toMatch(
+      /\nbackend shop\n +# nobody is verified[^]+ ssl verify none check/,
+    )
   }
 })
 

@@ -1,5 +1,5 @@
 // `supervisor init docker`: an image of the app. Its content is that of deploy/docker/. Pure. Runs in the CLI.
-import { containerPort, graceOf, type Made, openWords, SUPERVISOR } from './derived.ts'
+import { containerPort, graceOf, type Made, openWords, shellQuoted, SUPERVISOR } from './derived.ts'
 import type { Facts } from './facts.ts'
 import { dataDirectory, storeDirectory } from './jobs.ts'
 
@@ -8,7 +8,7 @@ export function docker(facts: Facts): Made {
   const port = containerPort(facts)
   const patience = isSet('gracefulTimeout') || jobs ? ` --stop-timeout ${graceOf(facts)}` : ''
   const store = storeDirectory(jobs, directory)
-  const volume = store === undefined ? '' : ` -v ${name}-jobs:/app/${store}`
+  const volume = store === undefined ? '' : ` -v ${shellQuoted(`${name}-jobs:/app/${store}`)}`
   return {
     files: { Dockerfile: dockerfile(facts, port), '.dockerignore': ignored(facts) },
     next: [
@@ -52,8 +52,9 @@ CMD ${jsonList(words)}
 function makeStore({ jobs, directory, settings }: Facts): string {
   const store = storeDirectory(jobs, directory)
   if (store === undefined) return ''
-  const owner = settings.user === '' ? ` && chown node:node ${store}` : ''
-  return `# jobs are in there: mount a volume, or they end with the container\nRUN mkdir -p ${store}${owner}\n`
+  const path = shellQuoted(store)
+  const owner = settings.user === '' ? ` && chown node:node ${path}` : ''
+  return `# jobs are in there: mount a volume, or they end with the container\nRUN mkdir -p ${path}${owner}\n`
 }
 
 const stopTime = (facts: Facts): string =>

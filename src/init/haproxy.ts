@@ -38,9 +38,9 @@ frontend web
     bind :80
     http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
 ${body(facts)}    default_backend ${name}
-${unverified(facts)}
+
 backend ${name}
-${check(facts)}${idle === 0 ? '    option httpclose\n' : `    # idle connections are kept for the next requests, and closed before the server would do it (keepAlive, ${facts.settings.keepAlive} s)\n`}    server ${name} ${address(facts)}${tls(facts)}${proxyHeader(facts)} check${checkAddress(facts)}${idle === 0 ? '' : ` pool-purge-delay ${Math.min(5, idle)}s`}
+${unverified(facts)}${check(facts)}${idle === 0 ? '    option httpclose\n' : `    # idle connections are kept for the next requests, and closed before the server would do it (keepAlive, ${facts.settings.keepAlive} s)\n`}    server ${name} ${address(facts)}${tls(facts)}${proxyHeader(facts)} check${checkAddress(facts)}${idle === 0 ? '' : ` pool-purge-delay ${Math.min(5, idle)}s`}
 `
 }
 

@@ -1,6 +1,7 @@
 // Where the jobs of an app are to be, as far as settings and package.json tell, and what its files must have for that. Pure. Runs in
 // the CLI.
 import { relative, resolve } from 'node:path'
+import { BEYOND_GRACE } from '../jobs-setting.ts'
 import type { Settings } from '../settings.ts'
 import type { Manifest } from './packages.ts'
 
@@ -14,9 +15,6 @@ export interface JobsPlace {
   readonly grace: number
 }
 
-/** What a job process may take beyond the grace of its jobs, seconds. */
-const BEYOND_SECONDS = 8
-
 /** `directory`: of the project. Undefined for an app without jobs. */
 export function jobsOf(
   { jobs, chdir }: Settings,
@@ -26,7 +24,7 @@ export function jobsOf(
   if (!jobs) return undefined
   const place = {
     directory: resolve(directory, chdir, jobs.dataDir),
-    grace: Math.ceil(jobs.grace) + BEYOND_SECONDS,
+    grace: Math.ceil(jobs.grace) + BEYOND_GRACE,
   }
   if (jobs.store !== undefined && jobs.store !== 'embedded') {
     const url = new URL(jobs.store)

@@ -6,9 +6,13 @@ import { isLocal, storeDirectory } from './jobs.ts'
 export function systemd(facts: Facts): Made {
   const { name, settings } = facts
   const file = `deploy/${name}.service`
+  const needsGroup = needsMode(facts) && !facts.isSet('socketGroup')
   const account = settings.user === '' ? `sudo useradd --system ${name}; ` : ''
   return {
     files: { [file]: unit(facts) },
+    ...(needsGroup && {
+      first: `First: let the proxy into the group of the socket, as Debian's nginx: sudo usermod -aG ${name} www-data`,
+    }),
     next: [
       `Install it: ${account}sudo cp ${file} /etc/systemd/system/ && sudo systemctl daemon-reload`,
       `Start it: sudo systemctl enable --now ${name}`,
@@ -18,7 +22,12 @@ export function systemd(facts: Facts): Made {
 
 const unit = (facts: Facts): string => {
   const { name, directory, words, settings, jobs } = facts
-  const program = [`${directory}/${SUPERVISOR}`, ...words, ...controlSocket(facts)]
+  const program = [
+    `${directory}/${SUPERVISOR}`,
+    ...words,
+    ...socketMode(facts),
+    ...controlSocket(facts),
+  ]
   return `# /etc/systemd/system/${name}.service, made by "supervisor init systemd". It is yours now.
 [Unit]
 Description=${name}
@@ -32,7 +41,7 @@ Type=notify
 NotifyAccess=all
 ${account(facts)}WorkingDirectory=${directory.replaceAll('%', '%%')}
 Environment=NODE_ENV=production
-${redis(facts) === 'variable' ? '# where the jobs are\nEnvironment=REDIS_URL=redis://127.0.0.1:6379/0\n' : ''}${path(facts)}ExecStart=${program.map(quoted).join(' ')}
+${port(facts)}${redis(facts) === 'variable' ? '# where the jobs are\nEnvironment=REDIS_URL=redis://127.0.0.1:6379/0\n' : ''}${path(facts)}ExecStart=${program.map(quoted).join(' ')}
 ExecReload=/bin/kill -HUP $MAINPID
 # the signal to the master alone, which tells the workers; what is left is killed
 KillMode=mixed
@@ -54,6 +63,12 @@ WantedBy=multi-user.target
 `
 }
 
+/** The UMask of the unit would keep every proxy out; one that belongs to the workers' user is for their settings. */
+const needsMode = ({ address, isSet, settings }: Facts): boolean =>
+  address.type === 'unix' && settings.user === '' && !isSet('socketMode')
+
+const socketMode = (facts: Facts): string[] => (needsMode(facts) ? ['--socket-mode', '660'] : [])
+
 /** Whether this machine's Redis has the jobs, and who says so. */
 function redis({ jobs }: Facts): 'variable' | 'settings' | undefined {
   if (jobs?.store !== 'redis') return undefined
@@ -71,6 +86,12 @@ const account = ({ name, settings: { user, group } }: Facts): string =>
   user === ''
     ? `User=${name}\nGroup=${group || name}\n`
     : `# no User here: the settings say that workers run as ${user}\n`
+
+/** The proxy expects it there, also if the app listens by itself; an address of the settings reaches such an app without this. */
+const port = ({ isSet, address }: Facts): string =>
+  isSet('bind') || address.type !== 'tcp'
+    ? ''
+    : `Environment=HOST=${address.host} PORT=${address.port}\n`
 
 /** Where systemd does not look by itself. */
 const path = ({ nodeDirectory }: Facts): string =>

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from '../config.ts'
 import { jobGroups } from '../jobs/groups.ts'
 import type { FromJobs } from '../jobs/master-channel.ts'
-import type { CompleteJobs } from '../jobs-setting.ts'
+import { BEYOND_GRACE, type CompleteJobs } from '../jobs-setting.ts'
 import type { JobsStatus, ProcessStatus } from '../control-protocol.ts'
 import { isAlive } from '../is-alive.ts'
 import type { EventName } from '../events.ts'
@@ -25,10 +25,9 @@ const RETURN_MS = 3_000
 const KILL_AGAIN_MS = 1_000
 /** How often we look whether those of an old master are gone, ms. */
 const LOOK_MS = 50
-/** A job process may take so long to be ready, and may be silent for so long; and what it takes beyond the grace of its jobs, ms. */
+/** A job process may take so long to be ready, and may be silent for so long, ms. */
 const BOOT_MS = 60_000
 const SILENT_MS = 15_000
-const BEYOND_MS = 8_000
 /** Before it is killed, what its channel holds is read: the silence may have been our own. */
 const CONFIRM_MS = 1_000
 
@@ -267,7 +266,7 @@ export class Groups {
   #retire(one: SideProcess, reason: 'reload' | 'scale' | 'stop'): void {
     if (one.advance('retire') !== 'drain') return
     one.reason = reason
-    const [extra, last] = one.spec.kind === 'jobs' ? [BEYOND_MS, RETURN_MS] : [0, 0]
+    const [extra, last] = one.spec.kind === 'jobs' ? [BEYOND_GRACE * 1000, RETURN_MS] : [0, 0]
     const regular = performance.now() + one.spec.grace * 1000 + extra
     one.deadline = Math.min(regular, this.#quickEnd + last)
     one.drain(this.#quickEnd === Infinity ? one.spec.grace : 0)

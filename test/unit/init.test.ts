@@ -86,6 +86,7 @@ describe('a settings file in Python', () => {
       'import os',
       'from shop import secrets',
       'worker_class = "gevent"',
+      'dirty_workers = 2',
       'timeout = secrets.timeout()',
       'workers = -1',
       'threads = 1',
@@ -102,6 +103,7 @@ describe('a settings file in Python', () => {
     expect(settingsOf(file)).toEqual({ maxRequests: '3' })
     expect(leftOf(file)).toEqual([
       'worker_class = "gevent": every worker serves many requests at once on its event loop',
+      'dirty_workers = 2: jobs take the place of dirty workers: docs/jobs.md',
       expect.stringMatching(/^workers = -1: it must be a whole number, 1 or more/),
       expect.stringMatching(/^threads = 1: the size of each worker's thread pool/),
       'errorlog = None: nothing is the default here as well',
@@ -149,11 +151,14 @@ describe('a command line', () => {
   })
 
   test('says what it could not take', () => {
-    const found = script('migrate\ngunicorn -k gevent --timeout $(cat t) --bogus a:app')
+    const found = script(
+      'migrate\ngunicorn -k gevent --timeout $(cat t) --bogus --dirty-workers a:app',
+    )
     expect(leftOf(found)).toEqual([
       '--timeout $(cat t): $(cat t) is not known without running it',
       '-k gevent: every worker serves many requests at once on its event loop',
       '--bogus: there is no such flag here',
+      '--dirty-workers: jobs take the place of dirty workers: docs/jobs.md',
     ])
     expect(found.remarks).toEqual([
       'It also ran, and you should go on to run: migrate',

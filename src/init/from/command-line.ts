@@ -2,7 +2,7 @@
 // that it names, which the caller reads. Runs in the CLI.
 import { basename } from 'node:path'
 import { type FlagUse, parseWords } from '../../argv.ts'
-import { gunicornFlags } from '../../gunicorn-flags.ts'
+import { dirtyAdvice, gunicornFlags } from '../../gunicorn-flags.ts'
 import { type SettingName, settingRow } from '../../settings.ts'
 import { shellWords } from '../../shell-words.ts'
 import { constant, type Constant, Unreadable } from './expression.ts'
@@ -157,7 +157,10 @@ export function fromWords({ words, scope, remarks }: CommandLine): FlagsRead {
     )
   for (const [word, why] of meaninglessIn(words, scope)) taken.left.push({ source: word, why })
   for (const flag of parsed.unknown)
-    taken.left.push({ source: scope.sourceOf(flag), why: 'there is no such flag here' })
+    taken.left.push({
+      source: scope.sourceOf(flag),
+      why: dirtyAdvice(flag) ?? 'there is no such flag here',
+    })
   for (const { message } of parsed.problems)
     taken.left.push({ source: scope.sourceOf(message), why: 'it is not understood' })
   return { ...taken, config: parsed.own.get('config') }

@@ -1,5 +1,5 @@
 // Gunicorn's settings -> ours: the names, and what a reader of the new file should know. Pure. Runs in the CLI.
-import { gunicornFlags } from '../../gunicorn-flags.ts'
+import { dirtyAdvice, gunicornFlags } from '../../gunicorn-flags.ts'
 import { hookNames } from '../../hooks.ts'
 import { isSettingName, type SettingName } from '../../settings.ts'
 import { constant, type Constant, type Expression } from './expression.ts'
@@ -79,9 +79,9 @@ function take(taken: Taken, key: string, source: string, value: Expression): boo
     takeSetting(taken, name, value, source)
     return true
   }
-  const flag = gunicornFlags[FLAGS[key] ?? key.replaceAll('_', '-')]
-  if (flag) taken.left.push({ source, why: flag.why })
-  return flag !== undefined
+  const why = dirtyAdvice(key) ?? gunicornFlags[FLAGS[key] ?? key.replaceAll('_', '-')]?.why
+  if (why !== undefined) taken.left.push({ source, why })
+  return why !== undefined
 }
 
 function settingOf(key: string): SettingName | undefined {
