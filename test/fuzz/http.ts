@@ -25,7 +25,11 @@ function exchange(url: string, bytes: Buffer, at: readonly number[]): Promise<st
   const marks = [0, ...at.map((share) => Math.floor(share * bytes.length)).sort((a, b) => a - b)]
   const pieces = marks.map((from, n) => bytes.subarray(from, marks[n + 1] ?? bytes.length))
   return new Promise((resolve, reject) => {
-    const socket = net.connect({ port: Number(new URL(url).port), host: '127.0.0.1', noDelay: true })
+    const socket = net.connect({
+      port: Number(new URL(url).port),
+      host: '127.0.0.1',
+      noDelay: true,
+    })
     let received = ''
     const quiet = setTimeout(() => socket.end(), QUIET_MS)
     const late = setTimeout(() => {
@@ -106,6 +110,7 @@ const FLAGS = ['--timeout', '3', '--headers-timeout', '3', '--workers', '1']
 
 export const http: Target = {
   name: 'HTTP: what RFC 9112 allows and forbids, and bytes that are no request',
+  kind: 'servers',
   runs: 250,
   async open(t: Teardown) {
     const log = join(tempDir(t), 'access.log')

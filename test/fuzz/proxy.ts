@@ -27,7 +27,11 @@ const v1: fc.Arbitrary<Header> = fc
   }))
 
 const v2: fc.Arbitrary<Header> = fc
-  .record({ source: fc.uint8Array({ minLength: 4, maxLength: 4 }), from: port, more: fc.uint8Array({ maxLength: 300 }) })
+  .record({
+    source: fc.uint8Array({ minLength: 4, maxLength: 4 }),
+    from: port,
+    more: fc.uint8Array({ maxLength: 300 }),
+  })
   .map(({ source, from, more }) => {
     const size = Buffer.alloc(6)
     size.set([0x21, 0x11])
@@ -43,9 +47,27 @@ const local: fc.Arbitrary<Header> = fc.uint8Array({ maxLength: 100 }).map((more)
 }))
 
 const WRONG = [
-  ...['PROXY TCP4 1.2.3.4 1.2.3.4 1 65536\r\n', 'PROXY TCP4 1.2.3.4 1.2.3.4 01 2\r\n', 'PROXY TCP4 ::1 ::1 1 2\r\n', 'PROXY  TCP4 1.2.3.4 1.2.3.4 1 2\r\n'],
-  ...['PROXY TCP6 fe80::1%eth0 ::1 1 2\r\n', 'PROXY TCP4 1.2.3.4 1.2.3.4 1 2\n', 'PROXY TCP4 1.2.3.4 1.2.3.4 1 2 3\r\n', 'proxy TCP4 1.2.3.4 1.2.3.4 1 2\r\n'],
-  ...['PROXY TCP4 1.2.3.4 1.2.3.4 1\r\n', 'PROXY\r\n', 'PROXY \r\n', `PROXY UNKNOWN ${'x'.repeat(200)}\r\n`, 'GET / HTTP/1.1\r\n', '\r\n\r\n\0\r\nQUIT\r', '\x16\x03\x01'],
+  ...[
+    'PROXY TCP4 1.2.3.4 1.2.3.4 1 65536\r\n',
+    'PROXY TCP4 1.2.3.4 1.2.3.4 01 2\r\n',
+    'PROXY TCP4 ::1 ::1 1 2\r\n',
+    'PROXY  TCP4 1.2.3.4 1.2.3.4 1 2\r\n',
+  ],
+  ...[
+    'PROXY TCP6 fe80::1%eth0 ::1 1 2\r\n',
+    'PROXY TCP4 1.2.3.4 1.2.3.4 1 2\n',
+    'PROXY TCP4 1.2.3.4 1.2.3.4 1 2 3\r\n',
+    'proxy TCP4 1.2.3.4 1.2.3.4 1 2\r\n',
+  ],
+  ...[
+    'PROXY TCP4 1.2.3.4 1.2.3.4 1\r\n',
+    'PROXY\r\n',
+    'PROXY \r\n',
+    `PROXY UNKNOWN ${'x'.repeat(200)}\r\n`,
+    'GET / HTTP/1.1\r\n',
+    '\r\n\r\n\0\r\nQUIT\r',
+    '\x16\x03\x01',
+  ],
 ]
 const wrong: fc.Arbitrary<Header> = fc
   .constantFrom(...WRONG)
@@ -63,7 +85,11 @@ const broken: fc.Arbitrary<Header> = fc
 function answer(url: string, bytes: Buffer, at: readonly number[]): Promise<string> {
   const marks = at.map((share) => Math.floor(share * bytes.length)).sort((a, b) => a - b)
   const done = new Promise<string>((resolve) => {
-    const socket = net.connect({ port: Number(new URL(url).port), host: '127.0.0.1', noDelay: true })
+    const socket = net.connect({
+      port: Number(new URL(url).port),
+      host: '127.0.0.1',
+      noDelay: true,
+    })
     let heard = ''
     socket.on('data', (chunk: Buffer) => (heard += chunk.toString('latin1')))
     socket.on('error', () => undefined) // ECONNRESET, EPIPE: it was refused while there was more to come
@@ -91,6 +117,7 @@ function mustBe(heard: string, as: string): void {
 
 export const proxy: Target = {
   name: 'headers of the PROXY protocol, right and wrong',
+  kind: 'servers',
   runs: 150,
   async open(t: Teardown) {
     const flags = ['--workers', '1', '--proxy-protocol', 'auto']
