@@ -127,7 +127,7 @@ export class Soak {
   /** `before`: how many workers there were to be. */
   #checkFloor(before: number): void {
     this.#subject.ready()
-    const [floor, { fewest }] = [Math.min(before, this.#subject.target), this.#subject.crew]
+    const [floor, fewest] = [Math.min(before, this.#subject.target), this.#subject.crew.fewest()]
     if (fewest < floor) this.#break(`only ${fewest} workers were ready, ${floor} should be`)
   }
 
