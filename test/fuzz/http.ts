@@ -20,6 +20,12 @@ const LAST = 'GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
 
 let connections = 0
 
+/** Closes our end when the server has read what we sent: it has answered two others since. */
+async function giveUp(url: string, socket: net.Socket): Promise<void> {
+  for (let n = 0; n < 2; n++) await request(url, '/seen?of=nobody')
+  socket.end()
+}
+
 /** Sends it in these pieces and reads until the server closes. */
 function exchange(url: string, bytes: Buffer, at: readonly number[]): Promise<string> {
   const marks = [0, ...at.map((share) => Math.floor(share * bytes.length)).sort((a, b) => a - b)]
@@ -31,7 +37,7 @@ function exchange(url: string, bytes: Buffer, at: readonly number[]): Promise<st
       noDelay: true,
     })
     let received = ''
-    const quiet = setTimeout(() => socket.end(), QUIET_MS)
+    const quiet = setTimeout(() => void giveUp(url, socket), QUIET_MS)
     const late = setTimeout(() => {
       socket.destroy()
       reject(new Error(`the server did not close; it said ${JSON.stringify(received)}`))

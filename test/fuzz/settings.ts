@@ -74,7 +74,9 @@ export const settings: Target = {
       await load({ env: variables })
       await load({ argv: words })
     })
-    return await Promise.resolve({ property, servers: [] })
+    const unthinkable = ['a\0b', 'x'.repeat(5_000)].map((chdir) => ({ chdir }))
+    const examples = unthinkable.map((options): [object, object, string[]] => [options, {}, []])
+    return await Promise.resolve({ property, servers: [], examples })
   },
 }
 
