@@ -66,7 +66,7 @@ const word = fc.oneof(
 export const settings: Target = {
   name: 'settings from a file, variables, flags and code, of any value',
   kind: 'in-process',
-  runs: 1_500,
+  runs: 600,
   async open() {
     const argv = fc.array(word, { maxLength: 5 })
     const property = fc.asyncProperty(values, env, argv, async (options, variables, words) => {
