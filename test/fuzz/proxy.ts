@@ -85,7 +85,12 @@ const broken: fc.Arbitrary<Header> = fc
   }))
 
 /** The bodies of what comes back; '' if the connection was closed without an answer. */
-function answer(url: string, bytes: Buffer, at: readonly number[], isWhole: boolean): Promise<string> {
+function answer(
+  url: string,
+  bytes: Buffer,
+  at: readonly number[],
+  isWhole: boolean,
+): Promise<string> {
   const marks = at.map((share) => Math.floor(share * bytes.length)).sort((a, b) => a - b)
   const done = new Promise<string>((resolve) => {
     const socket = net.connect({
