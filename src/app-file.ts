@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { basename, dirname, extname, join, relative, resolve } from 'node:path'
 import { fs } from './builtin.ts'
 import { UserError } from './errors.ts'
+import { statAt } from './read-text.ts'
 
 export interface AppFile {
   /** Absolute. */
@@ -106,10 +107,8 @@ const rootExport = (exported: unknown): string | undefined => {
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null
-const isFile = (path: string): boolean =>
-  fs.statSync(path, { throwIfNoEntry: false })?.isFile() ?? false
-const isDirectory = (path: string): boolean =>
-  fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
+const isFile = (path: string): boolean => statAt(path)?.isFile() ?? false
+const isDirectory = (path: string): boolean => statAt(path)?.isDirectory() ?? false
 
 const notFound = (message: string, cause?: unknown): UserError =>
   new UserError('APP_NOT_FOUND', message, { cause })

@@ -4,6 +4,7 @@ import { extname } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { fs } from './builtin.ts'
 import { UserError } from './errors.ts'
+import { thrownFacts } from './hook-runner.ts'
 
 type Values = Readonly<Record<string, unknown>>
 
@@ -122,7 +123,7 @@ const describe = (value: unknown): string => {
 
 /** One line of what went wrong, with the line number if the error knows it. */
 const firstLine = (error: unknown, path: string): string => {
-  if (!(error instanceof Error)) return `threw ${String(error)}`
+  if (!(error instanceof Error)) return `threw ${thrownFacts(error).error.replace(/\s+/g, ' ')}`
   // esbuild's first line says only how many errors follow.
   const lines = error.message.split('\n').filter((line) => !/^Transform failed with/.test(line))
   const text = (lines[0] ?? error.message).replace(`${path}:`, 'line ')

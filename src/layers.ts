@@ -3,9 +3,9 @@
 import { resolve } from 'node:path'
 import * as v from 'valibot'
 import { inBrackets } from './address.ts'
-import { fs } from './builtin.ts'
 import type { FlagUse } from './argv.ts'
 import { badSetting, UserError } from './errors.ts'
+import { statAt } from './read-text.ts'
 import {
   isSettingName,
   type SettingName,
@@ -187,5 +187,4 @@ const DEFAULT_BIND = '127.0.0.1:8000'
 const isEmptyList = (value: unknown): boolean => Array.isArray(value) && value.length === 0
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null
-const isDirectory = (path: string): boolean =>
-  fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
+const isDirectory = (path: string): boolean => statAt(path)?.isDirectory() ?? false

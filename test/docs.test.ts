@@ -87,6 +87,7 @@ describe('blocks', () => {
       'it needs the registry',
       'it rebuilds what the tests use',
       'it changes or judges the whole checkout',
+      'it takes minutes',
     ]
     for (const { place, language, notRun } of blocks.filter((block) => !isRun(block)))
       expect({ place, language, known: reasons.includes(notRun!) || notRun === ELSEWHERE }).toEqual(

@@ -3,16 +3,25 @@
 import fc from 'fast-check'
 import { describe, test } from 'vitest'
 import { targets } from './fuzz/targets.ts'
-import { watch } from './fuzz/target.ts'
+import { watch, type Target } from './fuzz/target.ts'
+import type { Teardown } from './helpers/temp.ts'
 
 const SEED = 20_261_123
 
-describe.concurrent('whatever comes in', () => {
-  for (const target of targets)
-    test(target.name, async (t) => {
-      const opened = await target.open(t)
-      const look = watch(opened)
-      await fc.assert(opened.property, { seed: SEED, numRuns: target.runs, endOnFailure: true })
-      await look()
-    })
+async function hold(t: Teardown, target: Target): Promise<void> {
+  const opened = await target.open(t)
+  const look = watch(opened)
+  const { property, examples = [] } = opened
+  await fc.assert(property, { seed: SEED, numRuns: target.runs, examples, endOnFailure: true })
+  await look()
+}
+
+const some = (kind: Target['kind']): Target[] => targets.filter((one) => one.kind === kind)
+
+describe('whatever this process is given:', () => {
+  for (const target of some('in-process')) test(target.name, (t) => hold(t, target))
+})
+
+describe.concurrent('whatever a server is sent:', () => {
+  for (const target of some('servers')) test(target.name, (t) => hold(t, target))
 })

@@ -7,6 +7,8 @@ const CAUSES = ['workerTimeout', 'workerSilent', 'workerKilled']
 const ENDS = ['workerExited', 'workerCrashed', 'bootFailed', 'reloadFailed']
 const LEAVING = ['workerExiting', ...CAUSES, ...ENDS]
 
+const timeOf = ({ time }: LogLine): number => Date.parse(time)
+
 interface Life {
   /** Who tells of its end. */
   readonly master: number
@@ -21,8 +23,9 @@ export class Crew {
   /** The master that started last. */
   #youngest = 0
   #read = 0
-  /** The fewest that were ready since mark(). */
-  fewest = 0
+  /** Since mark(): who was ready then, and what was said. */
+  #marked: readonly number[] = []
+  #since: LogLine[] = []
 
   /** The log so far. */
   read(lines: readonly LogLine[]): void {
@@ -37,12 +40,25 @@ export class Crew {
     if (line.event === 'workerReady') this.#ready.add(worker)
     if (LEAVING.includes(line.event)) this.#ready.delete(worker)
     if ([...CAUSES, ...ENDS].includes(line.event)) this.#lives.get(worker)?.ends.push(line)
-    this.fewest = Math.min(this.fewest, this.#ready.size)
+    this.#since.push(line)
   }
 
-  /** From here on, `fewest` counts. */
+  /** From here on, fewest() counts. */
   mark(): void {
-    this.fewest = this.#ready.size
+    this.#marked = this.ready()
+    this.#since = []
+  }
+
+  /** The fewest that were ready at once. By the time of what was said: two masters write, and the later line may come first. */
+  fewest(): number {
+    const ready = new Set<unknown>(this.#marked)
+    let fewest = ready.size
+    for (const { event, worker } of this.#since.toSorted((a, b) => timeOf(a) - timeOf(b))) {
+      if (event === 'workerReady') ready.add(worker)
+      if (LEAVING.includes(event)) ready.delete(worker)
+      fewest = Math.min(fewest, ready.size)
+    }
+    return fewest
   }
 
   ready(): number[] {

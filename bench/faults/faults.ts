@@ -231,8 +231,11 @@ export const faults: Readonly<Record<string, Fault>> = {
     times: 2,
     keeps: 'requests',
     async run(subject) {
+      const from = subject.server.lines.length
       const { status, error } = await ask(subject, '/throw')
       must(status === 500, `an error that nobody caught: ${status ?? error} instead of 500`)
+      const { worker } = await subject.event('uncaught', from)
+      await gone(worker as number)
       return 'answered 500'
     },
   },

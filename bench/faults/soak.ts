@@ -127,7 +127,7 @@ export class Soak {
   /** `before`: how many workers there were to be. */
   #checkFloor(before: number): void {
     this.#subject.ready()
-    const [floor, { fewest }] = [Math.min(before, this.#subject.target), this.#subject.crew]
+    const [floor, fewest] = [Math.min(before, this.#subject.target), this.#subject.crew.fewest()]
     if (fewest < floor) this.#break(`only ${fewest} workers were ready, ${floor} should be`)
   }
 
@@ -144,7 +144,14 @@ export class Soak {
   #skip(name: string, why: string): void {
     if (!this.skipped.has(name)) console.log(`     ${name} is skipped: ${why}`)
     this.skipped.add(name)
-    this.steps.push({ step: this.steps.length + 1, fault: name, did: why, at: 0, seconds: 0, lost: 0 })
+    this.steps.push({
+      step: this.steps.length + 1,
+      fault: name,
+      did: why,
+      at: 0,
+      seconds: 0,
+      lost: 0,
+    })
   }
 
   #tell(what: object): void {
@@ -160,8 +167,12 @@ export class Soak {
       return ++this.#more <= MORE ? console.log(`and: ${why}`) : undefined
     this.#broken = what
     const { lines, stderrLines } = this.#subject.server
-    const tail = lines.slice(-TAIL).map(({ time, pid, level, msg }) => `${time} ${pid} ${level} ${msg}`)
-    console.log([`BROKEN ${what}`, '--- log', ...tail, '--- stderr', ...stderrLines.slice(-20)].join('\n'))
+    const tail = lines
+      .slice(-TAIL)
+      .map(({ time, pid, level, msg }) => `${time} ${pid} ${level} ${msg}`)
+    console.log(
+      [`BROKEN ${what}`, '--- log', ...tail, '--- stderr', ...stderrLines.slice(-20)].join('\n'),
+    )
   }
 
   /** What happened, in figures. */

@@ -19,6 +19,8 @@ const MORE_FILES_PER_WORKER = 2
 /** What V8 takes before it collects; after the first minute of a master's life, bytes. */
 const MORE_MEMORY = 40e6
 const WARM_MS = 60_000
+/** After the end of a worker, ms. */
+const TOLD_MS = 5_000
 
 /** Date.now() of its begin and end; a step that goes on has no end. */
 export interface Window {
@@ -102,7 +104,14 @@ export class Watch {
       ),
     )
     if (!before) this.#files.set(key, filesOf(master))
-    for (const bad of this.#subject.crew.badEnds(isAlive)) this.#break(bad)
+    const badEnds = (): string[] => {
+      this.#subject.ready()
+      return this.#subject.crew.badEnds(isAlive)
+    }
+    // a process is gone a moment before the log can say so
+    await until('every end is told', () => badEnds().length === 0, TOLD_MS).catch(() =>
+      badEnds().forEach((bad) => this.#break(bad)),
+    )
   }
 
   async #askForStatus(): Promise<void> {

@@ -5,6 +5,7 @@ import type { ListenOptions } from 'node:net'
 import { relative } from 'node:path'
 import { formatUrl, type ServeAddress } from '../address.ts'
 import { UserError } from '../errors.ts'
+import { thrownFacts } from '../hook-runner.ts'
 import {
   afterMainBegan,
   commonJsExports,
@@ -229,7 +230,7 @@ class AppLoader implements AppWatch {
 const ENDED = 'ended without listening and without exporting an app'
 
 const messageOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error)
+  error instanceof Error ? error.message : thrownFacts(error).error
 
 function listenOptions(address: ServeAddress, backlog: number): ListenOptions & { fd?: number } {
   switch (address.type) {

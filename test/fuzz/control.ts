@@ -12,7 +12,19 @@ import { json, text } from './json.ts'
 import type { Target } from './target.ts'
 
 /** Those that change nothing. */
-const COMMANDS = ['status', 'requests', 'events', 'metrics', 'doctor', 'stack', 'scale', 'recycle', 'Status', '', 'toString']
+const COMMANDS = [
+  'status',
+  'requests',
+  'events',
+  'metrics',
+  'doctor',
+  'stack',
+  'scale',
+  'recycle',
+  'Status',
+  '',
+  'toString',
+]
 
 /** Never what these commands would obey. */
 const argument = json.filter((value) => typeof value !== 'number')
@@ -91,12 +103,16 @@ function mustBeJson(heard: string): void {
 
 export const control: Target = {
   name: 'the control socket: garbage, long and half lines, many clients',
-  runs: 150,
+  kind: 'servers',
+  runs: 40,
   async open(t: Teardown) {
     const env = { XDG_RUNTIME_DIR: tempDir(t) }
     const server = await startServer(t, 'hello.js', '--workers', '1', { env })
     const place = join(env.XDG_RUNTIME_DIR, 'nodicorn')
-    const path = join(place, readdirSync(place).find((file) => !file.startsWith('.'))!)
+    const path = join(
+      place,
+      readdirSync(place).find((file) => !file.startsWith('.'))!,
+    )
     const [worker] = server.pids()
     const clients = fc.array(fc.array(line, { maxLength: 5 }), { minLength: 1, maxLength: 4 })
     const property = fc.asyncProperty(clients, async (all) => {

@@ -20,14 +20,24 @@ const LAST = 'GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
 
 let connections = 0
 
+/** Closes our end when the server has read what we sent: it has answered two others since. */
+async function giveUp(url: string, socket: net.Socket): Promise<void> {
+  for (let n = 0; n < 2; n++) await request(url, '/seen?of=nobody')
+  socket.end()
+}
+
 /** Sends it in these pieces and reads until the server closes. */
 function exchange(url: string, bytes: Buffer, at: readonly number[]): Promise<string> {
   const marks = [0, ...at.map((share) => Math.floor(share * bytes.length)).sort((a, b) => a - b)]
   const pieces = marks.map((from, n) => bytes.subarray(from, marks[n + 1] ?? bytes.length))
   return new Promise((resolve, reject) => {
-    const socket = net.connect({ port: Number(new URL(url).port), host: '127.0.0.1', noDelay: true })
+    const socket = net.connect({
+      port: Number(new URL(url).port),
+      host: '127.0.0.1',
+      noDelay: true,
+    })
     let received = ''
-    const quiet = setTimeout(() => socket.end(), QUIET_MS)
+    const quiet = setTimeout(() => void giveUp(url, socket), QUIET_MS)
     const late = setTimeout(() => {
       socket.destroy()
       reject(new Error(`the server did not close; it said ${JSON.stringify(received)}`))
@@ -106,6 +116,7 @@ const FLAGS = ['--timeout', '3', '--headers-timeout', '3', '--workers', '1']
 
 export const http: Target = {
   name: 'HTTP: what RFC 9112 allows and forbids, and bytes that are no request',
+  kind: 'servers',
   runs: 250,
   async open(t: Teardown) {
     const log = join(tempDir(t), 'access.log')

@@ -33,7 +33,8 @@ await run(async (site) => {
       try {
         const told = await fc.check(turn.property, limits)
         turn.done += told.numRuns
-        if (told.failed) throw new Error(fc.defaultReportMessage(told), { cause: told.errorInstance })
+        if (told.failed)
+          throw new Error(fc.defaultReportMessage(told), { cause: told.errorInstance })
         await turn.look()
       } catch (error) {
         failures++

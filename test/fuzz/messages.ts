@@ -34,7 +34,14 @@ interface Parts {
   readonly end?: string
 }
 
-const head = ({ method = 'POST', target, version = 'HTTP/1.1', host = 'Host: a', headers = [], end = '\r\n' }: Parts): string =>
+const head = ({
+  method = 'POST',
+  target,
+  version = 'HTTP/1.1',
+  host = 'Host: a',
+  headers = [],
+  end = '\r\n',
+}: Parts): string =>
   [`${method} ${target} ${version}`, ...(host === '' ? [] : [host]), ...headers, '', ''].join(end)
 
 /** Of a body that hides a request. */
@@ -90,11 +97,9 @@ const good: fc.Arbitrary<Message> = fc.oneof(
       extension: fc.constantFrom('', ';a', ';a=b', ';a="quoted"'),
     })
     .map(({ body, size, extension }) =>
-      message(
-        'read',
-        head({ target: TARGET, headers: [CODED] }) + chunked(body, size, extension),
-        { body },
-      ),
+      message('read', head({ target: TARGET, headers: [CODED] }) + chunked(body, size, extension), {
+        body,
+      }),
     ),
 )
 
@@ -105,7 +110,20 @@ const CONFLICTS = [
   [`Content-Length: 0, ${SMUGGLED.length}`],
   ['Content-Length: 0', 'Content-Length: 0', LENGTH],
 ]
-const LENGTHS = ['-1', '+0', '0x0', '0 0', '1e0', '', '0,', '0.0', '٠', '99999999999999999999', '0\x00', '\x0b0']
+const LENGTHS = [
+  '-1',
+  '+0',
+  '0x0',
+  '0 0',
+  '1e0',
+  '',
+  '0,',
+  '0.0',
+  '٠',
+  '99999999999999999999',
+  '0\x00',
+  '\x0b0',
+]
 const CODINGS = [
   'xchunked',
   'chunked, identity',
@@ -131,7 +149,20 @@ const LINES = [
   'X\x7f: 1',
 ]
 /** Sizes of chunks. */
-const SIZES = ['0x0', '-0', '+0', ' 0', 'g', '', '0\x00', '10000000000000000', 'FFFFFFFFFFFFFFFFF', '0;\x00', '0 0', '1e0;\n']
+const SIZES = [
+  '0x0',
+  '-0',
+  '+0',
+  ' 0',
+  'g',
+  '',
+  '0\x00',
+  '10000000000000000',
+  'FFFFFFFFFFFFFFFFF',
+  '0;\x00',
+  '0 0',
+  '1e0;\n',
+]
 
 const refused: fc.Arbitrary<Message> = fc.oneof(
   fc.constantFrom(...CONFLICTS).map((headers) => withHeaders('never', ...headers)),
@@ -169,14 +200,17 @@ const lenient: fc.Arbitrary<Message> = fc.constantFrom(
   withHeaders('maybe', `Content-Length: ${SMUGGLED.length}, ${SMUGGLED.length}`),
   withHeaders('maybe', 'X: folded', ' and more', LENGTH),
   withHeaders('maybe', 'X: folded', '\tContent-Length: 0', LENGTH),
-  withHeaders('maybe', 'Host: b', LENGTH),
+  withHeaders('passed', 'Host: b', LENGTH),
   withHeaders('maybe', 'Content_Length: 0', LENGTH),
   withChunks('maybe', chunked(SMUGGLED, 9), CODED, CODED),
   withChunks('maybe', chunked(SMUGGLED, 9), 'Transfer-Encoding: gzip, chunked'),
   withChunks('maybe', chunked(SMUGGLED, 9, ' ;a')),
   withChunks('maybe', `${chunked(SMUGGLED, 9).slice(0, -2)}X-Trailer: 1\r\n\r\n`),
   message('maybe', head({ target: TARGET, headers: [LENGTH], end: '\n' }) + SMUGGLED),
-  message('maybe', head({ target: TARGET, version: 'HTTP/1.0', headers: [CODED] }) + chunked(SMUGGLED, 9)),
+  message(
+    'maybe',
+    head({ target: TARGET, version: 'HTTP/1.0', headers: [CODED] }) + chunked(SMUGGLED, 9),
+  ),
   get({ target: '/é?on=NAME' }, 'maybe'),
   get({ target: '*', method: 'OPTIONS' }, 'maybe'),
   message('maybe', `\r\n\r\n${get({}).bytes}`, { method: 'GET', body: '' }),
@@ -193,9 +227,39 @@ export const cuts: fc.Arbitrary<number[]> = fc.array(fc.double({ min: 0, max: 1,
 })
 
 const TOKENS = [
-  ...['GET ', 'POST ', '/ ', '/a?on=NAME', ' HTTP/1.1', ' HTTP/1.0', '\r\n', '\r\n', '\r', '\n', '\0', ' ', '\t', ':', ';', ','],
-  ...['Host: a\r\n', `${LENGTH}\r\n`, `${CODED}\r\n`, 'Content-Length: 5\r\n', 'Expect: 100-continue\r\n', 'Connection: close\r\n'],
-  ...['Connection: upgrade\r\nUpgrade: websocket\r\n', '0\r\n\r\n', '5\r\nhello\r\n', SMUGGLED, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
+  ...[
+    'GET ',
+    'POST ',
+    '/ ',
+    '/a?on=NAME',
+    ' HTTP/1.1',
+    ' HTTP/1.0',
+    '\r\n',
+    '\r\n',
+    '\r',
+    '\n',
+    '\0',
+    ' ',
+    '\t',
+    ':',
+    ';',
+    ',',
+  ],
+  ...[
+    'Host: a\r\n',
+    `${LENGTH}\r\n`,
+    `${CODED}\r\n`,
+    'Content-Length: 5\r\n',
+    'Expect: 100-continue\r\n',
+    'Connection: close\r\n',
+  ],
+  ...[
+    'Connection: upgrade\r\nUpgrade: websocket\r\n',
+    '0\r\n\r\n',
+    '5\r\nhello\r\n',
+    SMUGGLED,
+    'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
+  ],
   ...['CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n', '\x16\x03\x01', 'é', '\xff', 'x'.repeat(9_000)],
 ]
 

@@ -11,7 +11,7 @@ const FIELD = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t -~\x80-\xff]*)$/
 /** All of them; the last one may lack a length and go on until the end. */
 export function responsesIn(text: string): Response[] {
   const all: Response[] = []
-  for (let rest = text; rest !== ''; ) {
+  for (let rest = text; rest !== '';) {
     const end = rest.indexOf('\r\n\r\n')
     if (end < 0) throw new Error(`not a whole head: ${JSON.stringify(rest)}`)
     const [first = '', ...lines] = rest.slice(0, end).split('\r\n')
@@ -48,7 +48,7 @@ function bodyOf(
 
 function unchunked(text: string): { body: string; left: string } {
   let body = ''
-  for (let rest = text; ; ) {
+  for (let rest = text; ;) {
     const [line, size] = /^([0-9a-f]+)\r\n/i.exec(rest) ?? []
     if (size === undefined) throw new Error(`not a chunk: ${JSON.stringify(rest)}`)
     const from = line!.length

@@ -7,7 +7,27 @@ import type { Target } from './target.ts'
 /** As long as no path is, ms; a path that takes it was made for it. */
 const LONGEST_MS = 200
 
-const piece = fc.constantFrom('a', 'b', 'ab', '*', '**', 'a*', '*b', 'a*b', '/', '//', '..', '.', '%2f', '%', 'é', ' ', '?', '#', '\0')
+const piece = fc.constantFrom(
+  'a',
+  'b',
+  'ab',
+  '*',
+  '**',
+  'a*',
+  '*b',
+  'a*b',
+  '/',
+  '//',
+  '..',
+  '.',
+  '%2f',
+  '%',
+  'é',
+  ' ',
+  '?',
+  '#',
+  '\0',
+)
 const pattern = fc
   .tuple(fc.constantFrom('', 'GET ', 'POST ', '* ', 'get '), fc.array(piece, { maxLength: 8 }))
   .map(([method, pieces]) => `${method}/${pieces.join('/')}`)
@@ -15,7 +35,13 @@ const url = fc.oneof(
   fc.array(piece, { maxLength: 10 }).map((pieces) => `/${pieces.join('/')}`),
   fc.webUrl(),
   fc.string({ unit: 'binary', maxLength: 30 }),
-  fc.constantFrom('*', '', `/${'a/'.repeat(4_000)}`, `/${'a'.repeat(8_000)}b`, `/${'%61'.repeat(3_000)}`),
+  fc.constantFrom(
+    '*',
+    '',
+    `/${'a/'.repeat(4_000)}`,
+    `/${'a'.repeat(8_000)}b`,
+    `/${'%61'.repeat(3_000)}`,
+  ),
 )
 
 /** The rule in its simplest words. */
@@ -39,24 +65,31 @@ function mustAgree(one: string, method: string, asked: string): void {
   const split = (text: string): string[] => normalPath(text).split('/').slice(1)
   const should = ['', '*', method].includes(wanted) && fits(split(path), split(asked))
   const does = new Router({ [one]: {} }).match(method, asked) !== undefined
-  if (does !== should) throw new Error(`${one} ${does ? 'matches' : 'does not match'} ${method} ${asked}`)
+  if (does !== should)
+    throw new Error(`${one} ${does ? 'matches' : 'does not match'} ${method} ${asked}`)
 }
 
 export const routes: Target = {
   name: 'patterns of routes, and paths',
+  kind: 'in-process',
   runs: 1_500,
   async open() {
-    const property = fc.property(fc.oneof(pattern, fc.string({ maxLength: 20 })), url, (one, asked) => {
-      const fault = faultOf(one)
-      if (fault) {
-        if (fault.at > one.length || fault.why === '') throw new Error(`${one}: ${JSON.stringify(fault)}`)
-        return
-      }
-      const began = performance.now()
-      new Router({ [one]: {} }).match('GET', asked)
-      if (performance.now() - began > LONGEST_MS) throw new Error('it takes too long')
-      if (asked.length < 60) mustAgree(one, 'GET', asked)
-    })
+    const property = fc.property(
+      fc.oneof(pattern, fc.string({ maxLength: 20 })),
+      url,
+      (one, asked) => {
+        const fault = faultOf(one)
+        if (fault) {
+          if (fault.at > one.length || fault.why === '')
+            throw new Error(`${one}: ${JSON.stringify(fault)}`)
+          return
+        }
+        const began = performance.now()
+        new Router({ [one]: {} }).match('GET', asked)
+        if (performance.now() - began > LONGEST_MS) throw new Error('it takes too long')
+        if (asked.length < 60) mustAgree(one, 'GET', asked)
+      },
+    )
     return await Promise.resolve({ property, servers: [] })
   },
 }

@@ -11,6 +11,8 @@ export interface Opened {
   /** Its inputs, whatever they are, and what fails for some of them. */
   readonly property: fc.IAsyncPropertyWithHooks<unknown[]> | fc.IPropertyWithHooks<unknown[]>
   readonly servers: readonly Server[]
+  /** Inputs that once broke it. */
+  readonly examples?: unknown[][]
   /** When all was said; throws. */
   readonly end?: () => void | Promise<void>
 }
@@ -18,6 +20,8 @@ export interface Opened {
 export interface Target {
   /** Read as a promise. */
   readonly name: string
+  /** `in-process`: it keeps this process busy, so that nothing else can be waited for. */
+  readonly kind: 'servers' | 'in-process'
   /** In the suite. */
   readonly runs: number
   open(t: Teardown): Promise<Opened>

@@ -76,18 +76,23 @@ const bad = (message: string, cause?: unknown): UserError =>
   new UserError('BAD_SOURCE', message, { cause })
 
 function takeText(path: string, name: string, text: string, read: ReadFile): Taken {
-  try {
-    if (/\.py$/.test(path)) return mustHave(fromPython(readPython(text)), name)
-  } catch (error) {
-    if (!(error instanceof Unreadable)) throw error
-    throw bad(`${name}: ${error.message}`, error)
-  }
+  if (/\.py$/.test(path)) return mustHave(fromFile(text, name), name)
   const found = commandIn(path, text, read)
   if (!found)
     throw bad(
       `${name}: there is no command line of Gunicorn in it; init reads gunicorn.conf.py, a shell script, Procfile, unit, Dockerfile, and ecosystem.config.js of PM2`,
     )
   return withFile(found, read)
+}
+
+/** @throws UserError BAD_SOURCE if it is not Python */
+function fromFile(text: string, name: string): Taken {
+  try {
+    return fromPython(readPython(text))
+  } catch (error) {
+    if (!(error instanceof Unreadable)) throw error
+    throw bad(`${name}: ${error.message}`, error)
+  }
 }
 
 function mustHave(taken: Taken, name: string): Taken {
@@ -113,7 +118,7 @@ function withFile(found: CommandLine, read: ReadFile): Taken {
       taken.left.push({ source: `-c ${taken.config}`, why: 'there is no such file' })
     return taken
   }
-  const inFile = fromPython(readPython(text))
+  const inFile = fromFile(text, file)
   const entries = new Map(
     [...inFile.entries].filter(([name]) => !taken.entries.has(name)).concat([...taken.entries]),
   )
