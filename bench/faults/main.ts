@@ -1,0 +1,94 @@
+// What clients see of this server and of others when something goes wrong. `npm run bench:faults -- --help` says how.
+
+import { writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { tempDir } from '../../test/helpers/temp.ts'
+import { optionsOf, wantedOf } from '../options.ts'
+import { choose } from '../peers/index.ts'
+import type { Peer } from '../peers/peer.ts'
+import { headerOf, headerText, readResults, writeResults, writeSection } from '../results.ts'
+import { start } from '../servers.ts'
+import { run, type Site } from '../site.ts'
+import { Clients, type Tally } from './clients.ts'
+import { brokenIn, faults, type Fault } from './faults.ts'
+import { add, htmlOf, lineOf, markdownOf, notAhead, type Results, type Row } from './table.ts'
+
+/** What a request may take, where that can be set, seconds. */
+const TIMEOUT = 2
+const CROWD = 8
+const WARM_MS = 700
+
+const options = optionsOf(
+  'bench:faults',
+  faults.map(({ name }) => name),
+)
+const { quick } = options
+const rounds = options.rounds ?? (quick ? 1 : 3)
+const afterMs = quick ? 2_000 : 4_000
+
+function scene(site: Site, fault: Fault, peer: Peer): Promise<Tally> {
+  return site.part(async (part) => {
+    const broken = brokenIn(tempDir(part))
+    const env = { BENCH_BROKEN: broken }
+    const asked = { app: 'peer', timeout: TIMEOUT, ...fault.options, env }
+    const server = await start(part, peer.name, options.node, asked)
+    await sleep(WARM_MS) // all workers have booted
+    const clients = new Clients(server.port, part)
+    clients.start(fault.crowd ?? CROWD)
+    await sleep(WARM_MS)
+    await fault.happen({ server, clients, site: part, broken, afterMs })
+    if (fault.crowd !== 0) await sleep(afterMs)
+    return clients.stop()
+  })
+}
+
+async function rowOf(site: Site, fault: Fault, peers: readonly Peer[]): Promise<Row> {
+  const seen: Record<string, Tally | string> = {}
+  for (const peer of peers) {
+    const lack = fault.needs && peer.lacks?.[fault.needs]
+    if (lack !== undefined) seen[peer.name] = lack
+    for (let n = 0; n < rounds && lack === undefined; n++) {
+      const before = seen[peer.name]
+      const tally = await scene(site, fault, peer)
+      seen[peer.name] = typeof before === 'object' ? add(before, tally) : tally
+    }
+  }
+  return { name: fault.name, what: fault.what, seen }
+}
+
+async function measure(site: Site): Promise<Results> {
+  // One process alone has no worker to lose.
+  const wanted = wantedOf(options).filter(({ lacks }) => lacks?.workers === undefined)
+  const choice = choose(wanted, options.node)
+  const clients = `${CROWD} of each kind, kept and new connections, 500 ms requests and 10 kB POSTs`
+  const header = headerOf(options.node, choice, {
+    clients,
+    timeouts: `${TIMEOUT} s`,
+    rounds: `${rounds}`,
+  })
+  console.log(headerText(header))
+  const rows: Row[] = []
+  for (const fault of faults.filter(({ name }) => options.rows.includes(name))) {
+    const row = await rowOf(
+      site,
+      fault,
+      choice.present.map(({ peer }) => peer),
+    )
+    console.log(`\n${lineOf(row, header)}`)
+    rows.push(row)
+  }
+  const results = { header, rows }
+  for (const line of notAhead(results)) console.log(`\n${line}`)
+  return results
+}
+
+await run(async (site) => {
+  const began = performance.now()
+  const results = options.from ? readResults<Results>(options.from) : await measure(site)
+  if (options.from) console.log(markdownOf(results))
+  else console.log(`\nafter ${((performance.now() - began) / 1000).toFixed(0)} s`)
+  if (options.json) writeResults(options.json, results)
+  if (options.html) writeFileSync(options.html, htmlOf(results))
+  if (options.write) writeSection('docs/benchmarks.md', 'npm run bench:faults', markdownOf(results))
+  return 0
+})
