@@ -42,7 +42,7 @@ export const markdownTable = (
 export const checkout = fileURLToPath(new URL('..', import.meta.url))
 
 /** Throws if the page has no such section. */
-export function writeSection(page: string, command: string, text: string): void {
+export async function writeSection(page: string, command: string, text: string): Promise<void> {
   const path = join(checkout, page)
   const old = readFileSync(path, 'utf8')
   const begin = `<!-- generated: ${command} -- --write -->`
@@ -50,7 +50,9 @@ export function writeSection(page: string, command: string, text: string): void 
   const [from, to] = [old.indexOf(begin), old.indexOf(end)]
   if (from < 0 || to < from) throw new Error(`${page} has no section ${begin} ... ${end}`)
   const fresh = `${old.slice(0, from + begin.length)}\n\n${text}\n\n${old.slice(to)}`
-  writeFileSync(path, fresh)
+  const { format, resolveConfig } = await import('prettier') // it takes long to load
+  const style = await resolveConfig(path)
+  writeFileSync(path, await format(fresh, { ...style, parser: 'markdown' }))
 }
 
 /** Throws when it is not JSON. */

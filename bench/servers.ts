@@ -105,9 +105,10 @@ const readIfThere = (file: string): string => (existsSync(file) ? readFileSync(f
 /** Asked to stop, five seconds, SIGKILL; and what a blocked worker would not hear, by its pid. */
 async function endTree(launch: Launch, master: number, child: number): Promise<void> {
   const all = [child, ...(master > 0 ? [master, ...descendantsOf(master)] : [])]
-  await terminate(launch, master).catch(() => undefined) // a command's status tells nothing; the pids do
-  const end = performance.now() + 5_000
-  while (all.some(isAlive) && performance.now() < end) await sleep(5)
+  const end = launch.end ? launch.end(master) : terminate(launch, master)
+  await end.catch(() => undefined) // a command's status tells nothing; the pids do
+  const late = performance.now() + 5_000
+  while (all.some(isAlive) && performance.now() < late) await sleep(5)
   for (const one of all) if (isAlive(one)) signalIfThere(one, 'SIGKILL')
 }
 

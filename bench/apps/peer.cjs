@@ -18,6 +18,7 @@ const routes = {
   '/1m': (req, res) => send(res, large),
   '/id': (req, res) => send(res, id),
   '/slow': (req, res) => void setTimeout(send, 500, res, 'hello'),
+  '/long': (req, res) => void setTimeout(send, 1_500, res, 'hello'),
   '/never': () => {},
   '/while': () => {
     for (;;);

@@ -12,9 +12,12 @@ SMALL = b'x' * 10_000
 LARGE = b'x' * 1_000_000
 
 
-def slow(environ):
-    time.sleep(0.5)
-    return b'hello'
+def after(seconds):
+    def answer(environ):
+        time.sleep(seconds)
+        return b'hello'
+
+    return answer
 
 
 def spin(environ):
@@ -35,7 +38,8 @@ ROUTES = {
     '/10k': lambda environ: SMALL,
     '/1m': lambda environ: LARGE,
     '/id': lambda environ: ID,
-    '/slow': slow,
+    '/slow': after(0.5),
+    '/long': after(1.5),
     '/never': lambda environ: threading.Event().wait(),
     '/while': spin,
     '/throw': throw,

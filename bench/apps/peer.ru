@@ -7,15 +7,18 @@ id = "#{Process.pid}.0.#{SecureRandom.hex}"
 small = 'x' * 10_000
 large = 'x' * 1_000_000
 
+def after(seconds)
+  sleep seconds
+  'hello'
+end
+
 routes = {
   '/' => ->(_) { 'hello' },
   '/10k' => ->(_) { small },
   '/1m' => ->(_) { large },
   '/id' => ->(_) { id },
-  '/slow' => lambda { |_|
-    sleep 0.5
-    'hello'
-  },
+  '/slow' => ->(_) { after(0.5) },
+  '/long' => ->(_) { after(1.5) },
   '/never' => ->(_) { sleep },
   '/while' => ->(_) { loop {} },
   '/throw' => ->(_) { raise 'the sky fell' },

@@ -50,10 +50,17 @@ async function idleOverReload(scene: Scene): Promise<void> {
 }
 
 async function stop({ server, clients }: Scene): Promise<void> {
-  const underWay = times(32, () => clients.ask('/slow'))
+  const underWay = times(32, () => clients.ask('/long'))
   await sleep(200)
   await server.terminate()
   await Promise.all(underWay)
+}
+
+const ONE_EACH =
+  'a thread for each request, so the neighbours go on; but its own client waits for ever, and the thread is lost'
+const THREADS = {
+  gunicorn: ONE_EACH,
+  puma: ONE_EACH,
 }
 
 export const faults: readonly Fault[] = [
@@ -79,6 +86,7 @@ export const faults: readonly Fault[] = [
     name: 'blocked',
     what: 'a handler that blocks its worker',
     happen: ({ clients }) => clients.ask('/while'),
+    reasons: THREADS,
   },
   {
     name: 'never',

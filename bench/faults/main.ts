@@ -89,6 +89,7 @@ await run(async (site) => {
   else console.log(`\nafter ${((performance.now() - began) / 1000).toFixed(0)} s`)
   if (options.json) writeResults(options.json, results)
   if (options.html) writeFileSync(options.html, htmlOf(results))
-  if (options.write) writeSection('docs/benchmarks.md', 'npm run bench:faults', markdownOf(results))
+  if (options.write)
+    await writeSection('docs/benchmarks.md', 'npm run bench:faults', markdownOf(results))
   return 0
 })

@@ -41,24 +41,25 @@ export function cell(seen: Tally | string | undefined): string {
   return `${what} of ${total(seen)}; ${(seen.longest / 1000).toFixed(1)} s`
 }
 
-/**
- * In what `one` is better than `other`, in that order: answers lost, answers that were no good, the longest wait; by more than chance.
- * Undefined: it is not.
- */
-export function better(one: Tally, other: Tally): string | undefined {
-  const bad = (tally: Tally): number => total(tally) - tally.ends.ok
-  for (const [what, of] of [
-    ['fewer lost', lost],
-    ['fewer that failed', bad],
-  ] as const) {
-    // Had they had equally many requests.
-    const scale = total(other) / Math.max(1, total(one))
-    const [mine, yours] = [of(one) * scale, of(other)]
-    const chance = Math.sqrt(mine + yours)
-    if (yours - mine >= Math.max(1, chance)) return what
-    if (mine - yours >= Math.max(1, chance)) return undefined
-  }
-  return one.longest + NOTICEABLE_MS < other.longest ? 'a shorter longest wait' : undefined
+const bad = (tally: Tally): number => total(tally) - tally.ends.ok
+
+/** Whether there are fewer of them in `one`, by more than chance, had both had equally many requests. */
+function isFewer(of: (tally: Tally) => number, one: Tally, other: Tally): boolean {
+  const mine = (of(one) * total(other)) / Math.max(1, total(one))
+  const yours = of(other)
+  return yours - mine >= Math.max(1, Math.sqrt(mine + yours))
+}
+
+/** All in which `one` is better than `other`. */
+export function better(one: Tally, other: Tally): string[] {
+  return [
+    ...(isFewer(lost, one, other) ? ['fewer lost'] : []),
+    ...(isFewer(bad, one, other) ? ['fewer that failed'] : []),
+    // Who cuts connections has nobody who waits.
+    ...(!isFewer(lost, other, one) && one.longest + NOTICEABLE_MS < other.longest
+      ? ['a shorter longest wait']
+      : []),
+  ]
 }
 
 /** A sentence for each place where somebody does better than ours. */
@@ -69,9 +70,9 @@ export function notAhead({ header, rows }: Results): string[] {
       if (typeof ours !== 'object' || typeof theirs !== 'object') return []
       const how = better(theirs, ours)
       const reason = faults.find((fault) => fault.name === name)?.reasons?.[peer.name]
-      return how === undefined
+      return how.length === 0
         ? []
-        : [`${what}: ${peer.title} is better (${how}): ${reason ?? 'we have no reason to give'}`]
+        : [`${what}: ${peer.title} has ${how.join(' and ')}: ${reason ?? 'we know no reason'}`]
     }),
   )
 }

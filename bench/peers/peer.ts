@@ -36,6 +36,8 @@ export interface Launch {
   readonly reload?: (master: number) => Promise<void>
   /** Default: SIGTERM. */
   readonly terminate?: (master: number) => Promise<void>
+  /** Ends what `terminate` leaves. */
+  readonly end?: (master: number) => Promise<void>
   /** Files that it writes, beside its output. */
   readonly logs?: readonly string[]
 }

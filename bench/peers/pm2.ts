@@ -11,16 +11,16 @@ const set = `pm2-${PM2_VERSION}`
 const pm2 = join(directoryOf(set), 'pm2', 'bin', 'pm2')
 
 /** Throws LeftOut when the registry cannot be reached. */
-export const installPm2 = (): void => install(set, `pm2@${PM2_VERSION}`)
+const prepare = (node: string): string => {
+  install(set, node, `pm2@${PM2_VERSION}`)
+  return PM2_VERSION
+}
 
 export const peers: readonly Peer[] = [
   {
     name: 'pm2',
     title: 'PM2 cluster',
-    prepare: () => {
-      installPm2()
-      return PM2_VERSION
-    },
+    prepare,
     launch: ({ node, port, dir, app, workers, flags, timeout }) => {
       const env = { ...process.env, PM2_HOME: dir, PORT: String(port) }
       const tell = (...args: string[]) => byCommand(node, () => [pm2, ...args], env)
@@ -36,7 +36,8 @@ export const peers: readonly Peer[] = [
         env: { PM2_HOME: dir },
         master: () => (existsSync(pidFile) ? Number(readFileSync(pidFile, 'utf8')) : 0),
         reload: tell('reload', 'bench'),
-        terminate: tell('kill'),
+        terminate: tell('stop', 'bench'),
+        end: tell('kill'),
         logs: [join(dir, 'pm2.log')],
       }
     },

@@ -7,6 +7,8 @@ import { directoryOf, install } from './cache.ts'
 import { apps, byCommand, LeftOut, type LaunchOptions, type Peer } from './peer.ts'
 
 const WATT_VERSION = '3.67.0'
+/** What lets it run a plain Node app. */
+const NODE_VERSION = '3.65.0'
 const set = `wattpm-${WATT_VERSION}`
 const cli = join(directoryOf(set), 'wattpm', 'bin', 'cli.js')
 
@@ -17,7 +19,7 @@ function prepare(node: string): string {
   const [major, minor] = version.slice(1).split('.').map(Number)
   if (major! < NODE[0] || (major === NODE[0] && minor! < NODE[1]))
     throw new LeftOut(`it needs Node ${NODE.join('.')}, and this is ${version}`)
-  install(set, `wattpm@${WATT_VERSION}`, `@platformatic/node@${WATT_VERSION}`)
+  install(set, node, `wattpm@${WATT_VERSION}`, `@platformatic/node@${NODE_VERSION}`)
   return WATT_VERSION
 }
 

@@ -79,7 +79,7 @@ await run(async (site) => {
   if (options.svg) writeFileSync(options.svg, pictureOf(results))
   if (options.write) {
     writeFileSync(join(checkout, PICTURE), pictureOf(results))
-    writeSection('docs/benchmarks.md', 'npm run bench', markdownOf(results))
+    await writeSection('docs/benchmarks.md', 'npm run bench', markdownOf(results))
   }
   return 0
 })
