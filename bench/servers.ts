@@ -70,12 +70,15 @@ export async function start(
   const master = launch.master ?? ((): number => child.pid!)
   const stop = once(() => endTree(launch, master(), child.pid!))
   t.onTestFinished(stop)
-  while (!(await answers(at)))
-    if (performance.now() - began > BOOT_MS) throw new Error(`${who} does not answer`)
-    else await sleep(1)
-  const bootMs = performance.now() - began
   const logs = [file, ...(launch.logs ?? [])]
   const log = (): string => logs.map(readIfThere).join('')
+  while (!(await answers(at))) {
+    // PM2's command ends when it has started a daemon.
+    const isOver = performance.now() - began > BOOT_MS || (child.exitCode ?? 0) > 0
+    if (isOver) throw new Error(`${who} does not answer; it says: ${log().slice(-1_000)}`)
+    await sleep(1)
+  }
+  const bootMs = performance.now() - began
   return { child, port: at, bootMs, stop, log, ...handlesOf(launch, master()) }
 }
 

@@ -42,17 +42,27 @@ function scene(site: Site, fault: Fault, peer: Peer): Promise<Tally> {
   })
 }
 
+/** All rounds of it together. Throws what the last one threw, if none could be had. */
+async function seenOf(site: Site, fault: Fault, peer: Peer): Promise<Tally> {
+  const tallies: Tally[] = []
+  let trouble: unknown
+  for (let n = 0; n < rounds; n++)
+    try {
+      tallies.push(await scene(site, fault, peer))
+    } catch (error) {
+      trouble = error
+      console.error(`${fault.name}, ${peer.title}: ${(error as Error).message}`)
+    }
+  if (tallies.length === 0) throw trouble
+  return tallies.reduce(add)
+}
+
 async function rowOf(site: Site, fault: Fault, peers: readonly Peer[]): Promise<Row> {
   const seen: Record<string, Tally | string> = {}
-  for (const peer of peers) {
-    const lack = fault.needs && peer.lacks?.[fault.needs]
-    if (lack !== undefined) seen[peer.name] = lack
-    for (let n = 0; n < rounds && lack === undefined; n++) {
-      const before = seen[peer.name]
-      const tally = await scene(site, fault, peer)
-      seen[peer.name] = typeof before === 'object' ? add(before, tally) : tally
-    }
-  }
+  for (const peer of peers)
+    seen[peer.name] =
+      (fault.needs && peer.lacks?.[fault.needs]) ??
+      (await seenOf(site, fault, peer).catch(() => 'it failed to start'))
   return { name: fault.name, what: fault.what, seen }
 }
 
@@ -76,6 +86,7 @@ async function measure(site: Site): Promise<Results> {
     )
     console.log(`\n${lineOf(row, header)}`)
     rows.push(row)
+    if (options.json) writeResults(options.json, { header, rows }) // what is there if the rest is not waited for
   }
   const results = { header, rows }
   for (const line of notAhead(results)) console.log(`\n${line}`)

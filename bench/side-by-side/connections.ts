@@ -9,8 +9,14 @@ import type { Dimension, Row, Scale, Subject } from './dimension.ts'
 import { load } from './load.ts'
 
 const COUNTS = { quick: [4_000], full: [10, 100, 1_000, 10_000] }
-const OPEN = { quick: 1_000, full: 10_000 }
+/** None: not measured. */
+const OPEN = { quick: 0, full: 10_000 }
 const BATCH = 100
+
+const openRows = (n: number): Row[] => {
+  const what = `memory of an idle connection, ${n} open`
+  return n > 0 ? [{ id: 'open', what, unit: 'kB', better: 'less' }] : []
+}
 
 export const connections: Dimension = {
   name: 'connections',
@@ -20,12 +26,7 @@ export const connections: Dimension = {
       { id: `c${n}`, what: `requests/s, ${n} kept connections`, unit: '/s', better: 'more' },
       { id: `c${n}-p99`, what: `p99, ${n} kept connections`, unit: 'ms', better: 'less' },
     ]),
-    {
-      id: 'open',
-      what: `memory of an idle connection, ${OPEN[scale.size]} open`,
-      unit: 'kB',
-      better: 'less',
-    },
+    ...openRows(OPEN[scale.size]),
   ],
   async measure(subject, scale) {
     const figures: Record<string, number> = {}
@@ -35,7 +36,7 @@ export const connections: Dimension = {
       figures[`c${n}`] = perSecond
       figures[`c${n}-p99`] = p99
     }
-    return { ...figures, ...(await open(subject, scale)) }
+    return OPEN[scale.size] > 0 ? { ...figures, ...(await open(subject, scale)) } : figures
   },
 }
 

@@ -44,9 +44,9 @@ export async function waitFor(what: string, ms: number, holds: () => boolean): P
     if (performance.now() > end) throw new Error(`not within ${ms / 1000} s: ${what}`)
 }
 
-/** The first answer is the first worker's. Gives up after 10 s: the kernel may prefer some, and a thread is no process. */
+/** The first answer is the first worker's. Gives up after 5 s: the kernel may prefer some, and a thread is no process. */
 export async function allAnswer(port: number, count: number): Promise<void> {
   const watch = watchInstances(port)
-  await waitFor('all answer', 10_000, () => watch.seen.size >= count).catch(() => undefined) // those that boot will be there by now
+  await waitFor('all answer', 5_000, () => watch.seen.size >= count).catch(() => undefined) // those that boot will be there by now
   await watch.stop()
 }

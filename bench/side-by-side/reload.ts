@@ -6,7 +6,7 @@ import { waitFor, watchInstances } from './instances.ts'
 
 const WAIT_MS = 30_000
 /** The old ones have not been heard for so long. */
-const QUIET_MS = 1_500
+const QUIET_MS = 1_000
 
 export const reload: Dimension = {
   name: 'reload',
@@ -26,7 +26,7 @@ export const reload: Dimension = {
     try {
       await waitFor('two workers answer', WAIT_MS, () => watch.seen.size >= 2)
       const old = [...watch.seen.keys()]
-      await sleep(1_000) // PM2 and others are still busy with the boot
+      await sleep(500) // PM2 and others are still busy with the boot
       const began = performance.now()
       await server.reload!()
       const lastOfOld = (): number => Math.max(...old.map((id) => watch.seen.get(id)!.last))
