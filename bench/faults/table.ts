@@ -43,10 +43,9 @@ export function cell(seen: Tally | string | undefined): string {
 
 const bad = (tally: Tally): number => total(tally) - tally.ends.ok
 
-/** Whether there are fewer of them in `one`, by more than chance, had both had equally many requests. */
+/** Whether there are fewer of them in `one`, by more than chance. Not their share: what fails soon is asked more often. */
 function isFewer(of: (tally: Tally) => number, one: Tally, other: Tally): boolean {
-  const mine = (of(one) * total(other)) / Math.max(1, total(one))
-  const yours = of(other)
+  const [mine, yours] = [of(one), of(other)]
   return yours - mine >= Math.max(1, Math.sqrt(mine + yours))
 }
 
