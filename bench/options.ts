@@ -5,6 +5,8 @@ import { peerOf, peers } from './peers/index.ts'
 import type { Peer } from './peers/peer.ts'
 
 export interface Options {
+  /** Of npm: `bench`. */
+  readonly script: string
   readonly node: string
   readonly only: readonly string[]
   readonly rows: readonly string[]
@@ -58,6 +60,7 @@ function parse(script: string, rows: readonly string[]): Options {
   const { list: _, help: __, only, rows: wanted, rounds, seconds, ...rest } = values
   return {
     ...rest,
+    script,
     node: values.node ?? process.execPath,
     only: only?.split(',') ?? [],
     rows: (wanted?.split(',') ?? rows).map((name) => oneOf(rows, name)),

@@ -3,6 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Options } from './options.ts'
 import type { Choice } from './peers/index.ts'
 import { machine } from './report.ts'
 
@@ -42,7 +43,7 @@ export const markdownTable = (
 export const checkout = fileURLToPath(new URL('..', import.meta.url))
 
 /** Throws if the page has no such section. */
-export async function writeSection(page: string, command: string, text: string): Promise<void> {
+async function writeSection(page: string, command: string, text: string): Promise<void> {
   const path = join(checkout, page)
   const old = readFileSync(path, 'utf8')
   const begin = `<!-- generated: ${command} -- --write -->`
@@ -55,8 +56,20 @@ export async function writeSection(page: string, command: string, text: string):
   writeFileSync(path, await format(fresh, { ...style, parser: 'markdown' }))
 }
 
-/** Throws when it is not JSON. */
-export const readResults = <T>(file: string): T => JSON.parse(readFileSync(file, 'utf8')) as T
-
 export const writeResults = (file: string, results: object): void =>
   writeFileSync(file, `${JSON.stringify(results, null, 1)}\n`)
+
+/** Measures, or reads what was measured, and leaves it where the command line says. Throws what these throw. */
+export async function conclude<T extends object>(
+  { script, from, json, write }: Options,
+  measure: () => Promise<T>,
+  markdownOf: (results: T) => string,
+): Promise<T> {
+  const began = performance.now()
+  const results = from ? (JSON.parse(readFileSync(from, 'utf8')) as T) : await measure()
+  if (from) console.log(markdownOf(results))
+  else console.log(`\nafter ${((performance.now() - began) / 1000).toFixed(0)} s`)
+  if (json) writeResults(json, results)
+  if (write) await writeSection('docs/benchmarks.md', `npm run ${script}`, markdownOf(results))
+  return results
+}

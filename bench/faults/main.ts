@@ -3,10 +3,11 @@
 import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { tempDir } from '../../test/helpers/temp.ts'
+import { allAnswer } from '../side-by-side/instances.ts'
 import { optionsOf, wantedOf } from '../options.ts'
 import { choose } from '../peers/index.ts'
 import type { Peer } from '../peers/peer.ts'
-import { headerOf, headerText, readResults, writeResults, writeSection } from '../results.ts'
+import { conclude, headerOf, headerText, writeResults } from '../results.ts'
 import { start } from '../servers.ts'
 import { run, type Site } from '../site.ts'
 import { Clients, type Tally } from './clients.ts'
@@ -32,7 +33,7 @@ function scene(site: Site, fault: Fault, peer: Peer): Promise<Tally> {
     const env = { BENCH_BROKEN: broken }
     const asked = { app: 'peer', timeout: TIMEOUT, ...fault.options, env }
     const server = await start(part, peer.name, options.node, asked)
-    await sleep(WARM_MS) // all workers have booted
+    await allAnswer(server.port, 2) // a worker that still boots would be another fault
     const clients = new Clients(server.port, part)
     clients.start(fault.crowd ?? CROWD)
     await sleep(WARM_MS)
@@ -94,13 +95,7 @@ async function measure(site: Site): Promise<Results> {
 }
 
 await run(async (site) => {
-  const began = performance.now()
-  const results = options.from ? readResults<Results>(options.from) : await measure(site)
-  if (options.from) console.log(markdownOf(results))
-  else console.log(`\nafter ${((performance.now() - began) / 1000).toFixed(0)} s`)
-  if (options.json) writeResults(options.json, results)
+  const results = await conclude<Results>(options, () => measure(site), markdownOf)
   if (options.html) writeFileSync(options.html, htmlOf(results))
-  if (options.write)
-    await writeSection('docs/benchmarks.md', 'npm run bench:faults', markdownOf(results))
   return 0
 })

@@ -4,14 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { choose } from '../peers/index.ts'
 import { optionsOf, wantedOf } from '../options.ts'
-import {
-  checkout,
-  headerOf,
-  headerText,
-  readResults,
-  writeResults,
-  writeSection,
-} from '../results.ts'
+import { checkout, conclude, headerOf, headerText } from '../results.ts'
 import { run, type Site } from '../site.ts'
 import { boot } from './boot.ts'
 import { Field } from './compare.ts'
@@ -71,15 +64,8 @@ async function measure(site: Site): Promise<Results> {
 }
 
 await run(async (site) => {
-  const began = performance.now()
-  const results = options.from ? readResults<Results>(options.from) : await measure(site)
-  if (options.from) console.log(markdownOf(results))
-  else console.log(`\nafter ${((performance.now() - began) / 1000).toFixed(0)} s`)
-  if (options.json) writeResults(options.json, results)
+  const results = await conclude<Results>(options, () => measure(site), markdownOf)
   if (options.svg) writeFileSync(options.svg, pictureOf(results))
-  if (options.write) {
-    writeFileSync(join(checkout, PICTURE), pictureOf(results))
-    await writeSection('docs/benchmarks.md', 'npm run bench', markdownOf(results))
-  }
+  if (options.write) writeFileSync(join(checkout, PICTURE), pictureOf(results))
   return 0
 })
