@@ -21,7 +21,8 @@ export const cost: Dimension = {
     })),
   async measure(subject, { seconds }) {
     const server = await subject.server()
-    const cpu = (): number => server.all().reduce((sum, pid) => sum + cpuExact(pid), 0)
+    const pids = server.all() // one that ends meanwhile is an error, not a saving
+    const cpu = (): number => pids.reduce((sum, pid) => sum + cpuExact(pid), 0)
     const figures: Record<string, number> = {}
     for (const { id, fresh } of KINDS) {
       const before = cpu()
