@@ -46,15 +46,19 @@ export class Report {
   }
 }
 
+export const ownVersion = (): string =>
+  (
+    JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+      version: string
+    }
+  ).version
+
 /** What the figures depend on. */
 export function machine(node: string): Record<string, string> {
   const version = execFileSync(node, ['--version'], { encoding: 'utf8' }).trim()
-  const { version: ours } = JSON.parse(
-    readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
-  ) as { version: string }
   const cpus = os.cpus()
   return {
-    nodicorn: ours,
+    nodicorn: ownVersion(),
     node: version,
     client: `Node ${process.version}`,
     machine: `${cpus.length} x ${cpus[0]?.model ?? '?'}, Linux ${os.release()}`,

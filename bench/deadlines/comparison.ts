@@ -1,14 +1,9 @@
 // The same three accidents on bare node:cluster, PM2 and Gunicorn: what the client saw, how long, what the log said.
 
 import { Episode } from '../../test/helpers/episode.ts'
-import {
-  gunicornVersion,
-  installPm2,
-  PM2_VERSION,
-  start,
-  type Peer,
-  type Started,
-} from '../servers.ts'
+import { choose, peerOf } from '../peers/index.ts'
+import type { Peer } from '../peers/peer.ts'
+import { start, type Started } from '../servers.ts'
 import { endOf, inSeconds, type Bench } from './bench.ts'
 import { CROWD, say, tally } from './episodes.ts'
 
@@ -21,45 +16,32 @@ const ACCIDENTS = [
 /** Who has said nothing by then is said not to answer, ms. */
 const PATIENCE_MS = 12_000
 
-const FLAGS: Readonly<Record<Peer, readonly string[]>> = {
-  bare: [],
-  pm2: [],
-  ours: ['--timeout', '2', '--log-format', 'text'],
-  'gunicorn sync': ['--timeout', '2'],
-  'gunicorn gthread': ['--timeout', '2'],
-}
+const PEERS = ['bare', 'pm2', 'gunicorn-sync', 'gunicorn', 'ours']
 
 export async function comparison(bench: Bench): Promise<void> {
   for (const who of contestants(bench))
     for (const { what, path } of ACCIDENTS) {
       const { seen, data } = await accident(bench, who, path)
-      bench.report.add({ part: 'comparison', what: `${who}, ${what}`, seen, data })
+      bench.report.add({ part: 'comparison', what: `${who.title}, ${what}`, seen, data })
     }
 }
 
 /** Who can be had here; the others are said to be left out. */
-function contestants({ report }: Bench): Peer[] {
-  const all: Peer[] = ['bare']
-  const leftOut = (what: string, seen: string): void =>
-    report.add({ part: 'comparison', what, seen: `left out: ${seen}` })
-  try {
-    installPm2()
-    all.push('pm2')
-  } catch (error) {
-    leftOut(`PM2 ${PM2_VERSION}`, (error as Error).message.split('\n')[0]!)
-  }
-  if (gunicornVersion() === undefined) leftOut('Gunicorn', 'there is no `gunicorn` on the path')
-  else all.push('gunicorn sync', 'gunicorn gthread')
-  return [...all, 'ours']
+function contestants({ report, node }: Bench): Peer[] {
+  const { present, leftOut } = choose(PEERS.map(peerOf), node)
+  for (const { title, why } of leftOut)
+    report.add({ part: 'comparison', what: title, seen: `left out: ${why}` })
+  return present.map(({ peer }) => peer)
 }
 
 function accident(
   { site, node }: Bench,
-  who: Peer,
+  { name }: Peer,
   path: string,
 ): Promise<{ seen: string; data: object }> {
   return site.part(async (t) => {
-    const server = await start(t, who, node, { app: 'episodes', flags: FLAGS[who] })
+    const flags = name === 'ours' ? ['--log-format', 'text'] : []
+    const server = await start(t, name, node, { app: 'episodes', timeout: 2, flags })
     const url = `http://127.0.0.1:${server.port}`
     const crowd = new Episode(t, url, CROWD)
     await crowd.goesOn(2)

@@ -2,8 +2,9 @@
 // `npm run bench:deadlines -- [--node /path/to/node] [--only PART]... [--rounds 3] [--seconds 1] [--json]`. Needs wrk.
 
 import { parseArgs } from 'node:util'
+import { versionOf } from '../peers/peer.ts'
+import { PM2_VERSION } from '../peers/pm2.ts'
 import { machine, Report } from '../report.ts'
-import { gunicornVersion, PM2_VERSION } from '../servers.ts'
 import { run } from '../site.ts'
 import type { Bench } from './bench.ts'
 import { comparison } from './comparison.ts'
@@ -40,7 +41,7 @@ for (const name of values.only)
 /** Other programs of which there is talk. */
 const others = (): Record<string, string> => ({
   pm2: PM2_VERSION,
-  gunicorn: gunicornVersion() ?? 'not there',
+  gunicorn: versionOf('gunicorn') ?? 'not there',
 })
 
 await run(async (site) => {
