@@ -1,6 +1,7 @@
 // The queue over HTTP: list, status, result, events, cancel. One answer for two kinds of callers, (req, res) and fetch. Runs in
 // applications.
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { isAway } from './away.ts'
 import type { Client } from './client.ts'
 import { type JobStatus, type Status, STATUSES } from './views.ts'
 import { eventText, watch } from './watch.ts'
@@ -72,7 +73,17 @@ const below = (prefix: string, pathname: string): string | undefined =>
     ? pathname.slice(prefix.length) || '/'
     : undefined
 
+/** A store that restarts is no fault of the application's. */
 async function answer(client: Client, asked: Asked): Promise<Answer> {
+  try {
+    return await answerOf(client, asked)
+  } catch (error) {
+    if (isAway(error)) return unavailable
+    throw error
+  }
+}
+
+async function answerOf(client: Client, asked: Asked): Promise<Answer> {
   const [, rawId = '', what = '', ...more] = asked.path.split('/')
   const id = decoded(rawId)
   if (id === undefined || more.length > 0) return notFound
@@ -98,6 +109,7 @@ function decoded(text: string): string | undefined {
 }
 
 const notFound: Answer = { status: 404, body: { error: 'there is no such job' } }
+const unavailable: Answer = { status: 503, body: { error: 'the job store does not answer' } }
 const notAllowed = (allow: string): Answer => ({
   status: 405,
   body: { error: `only ${allow} here` },
@@ -142,7 +154,11 @@ async function events(client: Client, id: string, signal: AbortSignal): Promise<
   if (first.done) return notFound
   const texts = async function* (): AsyncGenerator<string> {
     yield eventText(first.value)
-    for await (const happening of happenings) yield eventText(happening)
+    try {
+      for await (const happening of happenings) yield eventText(happening)
+    } catch (error) {
+      if (!isAway(error)) throw error // whoever still wants to know asks again, as browsers do
+    }
   }
   return { status: 200, events: texts() }
 }

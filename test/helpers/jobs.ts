@@ -11,6 +11,7 @@ import {
 } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { runCommand, type Said } from './command.ts'
 import { checkout } from './pages.ts'
 import { bareEnvironment, cli, fixtures, Server, startServer } from './server.ts'
 import { tempDir, type Teardown } from './temp.ts'
@@ -69,9 +70,14 @@ export class JobProject {
     return JSON.parse(execFileSync(process.execPath, all, options)) as T
   }
 
+  /** Any command, run to its end in the project's directory. */
+  command(...words: string[]): Promise<Said> {
+    return runCommand(this.#env, words, this.dir)
+  }
+
   /** `supervisor start` without job workers: those are run()'s. */
-  web(): Promise<Web> {
-    return this.#start({ NUM_WORKERS: '0' })
+  web(env: Record<string, string> = { NUM_WORKERS: '0' }): Promise<Web> {
+    return this.#start(env)
   }
 
   /** `supervisor start`, with job workers that are ready. */

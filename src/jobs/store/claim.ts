@@ -18,6 +18,8 @@ export async function storeAt(path: string): Promise<number | undefined> {
     return undefined
   })
   if (!connection) return undefined
+  // a connection at rest keeps nobody alive, and here nothing else may
+  connection.hold()
   try {
     return await Promise.race([
       connection.hello.catch(() => 0),

@@ -1,8 +1,10 @@
 // What every store's process does, whichever database it has: opens it, says so, outlives its clients. Runs in the store.
+import { mkdirSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { UserError } from '../../errors.ts'
 import { givenEnvironment, type JobsEnvironment } from '../environment.ts'
 import { MasterChannel } from '../master-channel.ts'
+import { checkPlace } from './file-system.ts'
 
 /** How long its clients are waited for when the parent is gone, beyond the time that jobs have, s. */
 const LINGER = 5
@@ -31,6 +33,8 @@ export async function runStore(
   })
   process.title = 'supervisor: job store'
   try {
+    mkdirSync(environment.dataDir, { recursive: true, mode: 0o700 })
+    checkPlace(environment.dataDir)
     store = await open(environment, channel)
     channel.ready()
   } catch (error) {
