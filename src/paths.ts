@@ -24,6 +24,7 @@ export const jobsCommand = here('./jobs/command.js')
 /** The processes of the job queue, and the thread that a job runs in. */
 export const jobsStoreEntry = fileURLToPath(here('./jobs/store/main.js'))
 export const jobsWorkerEntry = fileURLToPath(here('./jobs/worker.js'))
+export const jobsDashboardEntry = fileURLToPath(here('./jobs/dashboard/main.js'))
 export const jobsThread = here('./jobs/thread.js')
 /** What an embedded store begins with: see scripts/seed-jobs.mjs. Missing where PGlite was not there at the build. */
 export const jobsSeed = fileURLToPath(here('./jobs/seed.tar.br'))

@@ -19,6 +19,8 @@ export interface JobsEnvironment {
   readonly socket: string
   readonly keep: number
   readonly grace: number
+  /** The path of the dashboard; empty if there is none. */
+  readonly dashboard: string
 }
 
 /** `directory`: what relative paths of the settings are relative to. */
@@ -32,6 +34,7 @@ export function environmentOf(settings: CompleteJobs, directory: string): JobsEn
     socket: socketOf(dataDir),
     keep: settings.keep,
     grace: settings.grace,
+    dashboard: settings.dashboard,
   }
 }
 

@@ -1,11 +1,11 @@
 // Which processes the jobs need, in the order of their start. Pure: settings in, a list out; who starts them is somebody else.
 import type { CompleteJobs } from '../jobs-setting.ts'
-import { jobsStoreEntry, jobsWorkerEntry } from '../paths.ts'
+import { jobsDashboardEntry, jobsStoreEntry, jobsWorkerEntry } from '../paths.ts'
 import { environmentOf, VARIABLE } from './environment.ts'
 
 export interface ProcessSpec {
   /** As in the log. */
-  readonly name: 'jobs-store' | 'jobs'
+  readonly name: 'jobs-store' | 'jobs' | 'jobs-dashboard'
   /** To fork, with an IPC channel: see master-channel.ts for what goes over it. */
   readonly file: string
   readonly count: number
@@ -32,6 +32,14 @@ export function jobGroups(
     ...(settings.workers > 0 ? [workers] : []),
   ]
 }
+
+/** Of a server with an admin address, where somebody may see it. */
+export const dashboardGroup = (settings: CompleteJobs, directory: string): ProcessSpec => ({
+  name: 'jobs-dashboard',
+  file: jobsDashboardEntry,
+  count: 1,
+  env: jobVariables(settings, directory),
+})
 
 /** What an application needs that enqueues, too. */
 export const jobVariables = (

@@ -104,6 +104,7 @@ class Kept {
       case 'beat':
       case 'digest':
       case 'queue':
+      case 'listening':
         return
     }
   }

@@ -4,7 +4,7 @@
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from '../config.ts'
-import { jobGroups } from '../jobs/groups.ts'
+import { dashboardGroup, jobGroups } from '../jobs/groups.ts'
 import type { FromJobs } from '../jobs/master-channel.ts'
 import type { CompleteJobs } from '../jobs-setting.ts'
 import type { JobsStatus, ProcessStatus } from '../control-protocol.ts'
@@ -100,7 +100,15 @@ export class Groups {
 
   /** Null where the settings have no jobs. */
   get jobs(): JobsStatus | null {
-    return this.#config.settings.jobs ? this.#board.status() : null
+    const { settings } = this.#config
+    if (!settings.jobs) return null
+    const dashboard = hasDashboard(settings) ? settings.jobs.dashboard : null
+    return { ...this.#board.status(), dashboard }
+  }
+
+  /** The unix socket where it listens; undefined if it does not. */
+  get dashboard(): string | undefined {
+    return this.#board.dashboard
   }
 
   get jobTotals(): JobTotals {
@@ -311,10 +319,14 @@ function specsOf({ settings }: Config, directory: string): GroupSpec[] {
   return [...jobSpecs(settings, cwd), ...beside]
 }
 
-function jobSpecs({ jobs, env }: Config['settings'], cwd: string): GroupSpec[] {
+function jobSpecs(settings: Config['settings'], cwd: string): GroupSpec[] {
+  const { env } = settings
+  if (!settings.jobs) return []
+  const jobs = settings.jobs as CompleteJobs
   // without job workers there is no store either: whoever runs `supervisor jobs` here has it
-  if (!jobs || jobs.workers === 0) return []
-  return jobGroups(jobs as CompleteJobs, cwd).map(({ name, file, count, env: own }) => ({
+  const specs = jobs.workers === 0 ? [] : jobGroups(jobs, cwd)
+  const all = hasDashboard(settings) ? [...specs, dashboardGroup(jobs, cwd)] : specs
+  return all.map(({ name, file, count, env: own }) => ({
     name,
     count,
     kind: 'jobs',
@@ -325,3 +337,7 @@ function jobSpecs({ jobs, env }: Config['settings'], cwd: string): GroupSpec[] {
     grace: jobs.grace,
   }))
 }
+
+/** Where there is no token, nobody may see it. */
+const hasDashboard = ({ jobs, admin, adminToken }: Config['settings']): boolean =>
+  Boolean(jobs?.dashboard) && admin !== '' && adminToken !== ''
