@@ -1,6 +1,7 @@
 // Which processes the jobs need, in the order of their start. Pure: settings in, a list out; who starts them is somebody else.
 import type { CompleteJobs } from '../jobs-setting.ts'
 import { jobsDashboardEntry, jobsStoreEntry, jobsWorkerEntry } from '../paths.ts'
+import type { Settings } from '../settings.ts'
 import { environmentOf, VARIABLE } from './environment.ts'
 
 export interface ProcessSpec {
@@ -32,6 +33,14 @@ export function jobGroups(
     ...(settings.workers > 0 ? [workers] : []),
   ]
 }
+
+/** Without a token, nobody could see it. */
+export const hasDashboard = ({
+  jobs,
+  admin,
+  adminToken,
+}: Pick<Settings, 'jobs' | 'admin' | 'adminToken'>): boolean =>
+  Boolean(jobs?.dashboard) && admin !== '' && adminToken !== ''
 
 /** Of a server with an admin address, where somebody may see it. */
 export const dashboardGroup = (settings: CompleteJobs, directory: string): ProcessSpec => ({

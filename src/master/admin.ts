@@ -96,7 +96,7 @@ export class Admin {
     this.#dashboard = new DashboardDoor({
       path: () => this.#settings.jobs?.dashboard ?? '',
       token: () => this.#settings.adminToken,
-      socket: () => parts.master.state.groups.dashboard,
+      socket: () => parts.master.state.groups.board.dashboard,
       onWrongToken: (request, path) => this.#wrongTokens.count(request.socket.remoteAddress, path),
     })
     this.#stream = new AdminStream(ledger, () => ({

@@ -4,16 +4,16 @@
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from '../config.ts'
-import { dashboardGroup, jobGroups } from '../jobs/groups.ts'
+import { dashboardGroup, hasDashboard, jobGroups } from '../jobs/groups.ts'
 import type { FromJobs } from '../jobs/master-channel.ts'
 import type { CompleteJobs } from '../jobs-setting.ts'
-import type { JobsStatus, ProcessStatus } from '../control-protocol.ts'
+import type { ProcessStatus } from '../control-protocol.ts'
 import { isAlive } from '../is-alive.ts'
 import type { Log } from '../log.ts'
 import type { DrainMode } from '../protocol.ts'
 import { Alarm } from './alarm.ts'
 import { CrashBook } from './crash-book.ts'
-import { JobBoard, type JobTotals } from './job-board.ts'
+import { JobBoard } from './job-board.ts'
 import { setpriv, SideProcess, type GroupSpec } from './side-process.ts'
 
 /** A quick stop, s. */
@@ -44,7 +44,7 @@ export class Groups {
   readonly #fates = new Map<string, Fate>()
   readonly #alarm = new Alarm(() => this.#turn())
   readonly #all = new Set<SideProcess>()
-  readonly #board = new JobBoard(() => [...this.#all].filter(knowsQueue))
+  readonly board = new JobBoard(() => [...this.#all].filter(knowsQueue))
   #changed: () => void = () => undefined
   #specs: readonly GroupSpec[] = []
   #config: Config
@@ -98,28 +98,11 @@ export class Groups {
     for (const one of this.#all) this.#kill(one, why)
   }
 
-  /** Null where the settings have no jobs. */
-  get jobs(): JobsStatus | null {
-    const { settings } = this.#config
-    if (!settings.jobs) return null
-    const dashboard = hasDashboard(settings) ? settings.jobs.dashboard : null
-    return { ...this.#board.status(), dashboard }
-  }
-
-  /** The unix socket where it listens; undefined if it does not. */
-  get dashboard(): string | undefined {
-    return this.#board.dashboard
-  }
-
-  get jobTotals(): JobTotals {
-    return this.#board.totals
-  }
-
   get status(): GroupProcess[] {
     const alive = [...this.#all].map((one): GroupProcess => {
       const { pid, slot, uptime: age, state, spec } = one
       const shown = state === 'draining' || state === 'killed' ? state : 'running'
-      const running = this.#board.running(pid)
+      const running = this.board.running(pid)
       const fate = this.#fate(spec.name, slot)
       return { group: spec.name, slot, pid, state: shown, age, running, ...fate }
     })
@@ -144,7 +127,7 @@ export class Groups {
   #begin(): void {
     this.#generation++
     this.#specs = specsOf(this.#config, this.#directory)
-    if (!this.#config.settings.jobs) this.#board.end()
+    if (!this.#config.settings.jobs) this.board.end()
     for (const { name } of this.#specs) this.#books.get(name)?.forgive()
     const unguarded = this.#specs.find(({ kind }) => kind === 'program')
     if (this.#generation === 1 && unguarded && !setpriv())
@@ -210,14 +193,14 @@ export class Groups {
   #ready(one: SideProcess): void {
     if (one.advance('ready') !== 'announce') return
     if (one.spec.order === 'store') this.#turn()
-    if (knowsQueue(one)) this.#board.begin()
+    if (knowsQueue(one)) this.board.begin()
   }
 
   #hear(one: SideProcess, message: FromJobs): void {
     if (message.type === 'event') this.#log.event(message.name, message.facts as never)
     if (message.type === 'fatal') one.lastWords.note(message.message)
-    this.#board.hear(one.pid, message)
-    if (!this.#all.has(one)) this.#board.gone(one.pid) // its last word came after its end
+    this.board.hear(one.pid, message)
+    if (!this.#all.has(one)) this.board.gone(one.pid) // its last word came after its end
   }
 
   #suspect(one: SideProcess, now: number): void {
@@ -256,7 +239,7 @@ export class Groups {
   #exited(one: SideProcess, code: number | null, signal: NodeJS.Signals | null): void {
     one.advance('exit')
     this.#all.delete(one)
-    this.#board.gone(one.pid)
+    this.board.gone(one.pid)
     const { facts, uptime, reason } = one
     if (reason === undefined) this.#endedByItself(one, code, signal)
     else this.#log.event('processExited', { ...facts, uptime, reason })
@@ -337,7 +320,3 @@ function jobSpecs(settings: Config['settings'], cwd: string): GroupSpec[] {
     grace: jobs.grace,
   }))
 }
-
-/** Where there is no token, nobody may see it. */
-const hasDashboard = ({ jobs, admin, adminToken }: Config['settings']): boolean =>
-  Boolean(jobs?.dashboard) && admin !== '' && adminToken !== ''

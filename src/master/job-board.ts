@@ -5,7 +5,9 @@ import { basename, dirname } from 'node:path'
 import { fs } from '../builtin.ts'
 import type { JobsStatus } from '../control-protocol.ts'
 import { QUEUE, Tally, type JobCounts, type QueueDigest, type RunningJob } from '../job-digest.ts'
+import { hasDashboard } from '../jobs/groups.ts'
 import type { FromJobs, Look } from '../jobs/master-channel.ts'
+import type { Settings } from '../settings.ts'
 
 /** How often the queue is looked at, ms; where that takes long, so many times as long. */
 const LOOK_MS = 2_000
@@ -52,12 +54,15 @@ export class JobBoard {
     return [...this.#doors.values()].at(-1)
   }
 
-  status(): Pick<JobsStatus, 'queues'> {
-    if (!this.#queue) return { queues: [] }
+  /** Null where the settings have no jobs. */
+  status(settings: Settings): JobsStatus | null {
+    if (!settings.jobs) return null
+    const dashboard = hasDashboard(settings) ? settings.jobs.dashboard : null
+    if (!this.#queue) return { queues: [], dashboard }
     const { heardAt, took: _, oldestWaiting, ...rest } = this.#queue
     const age = since(heardAt)
     const oldest = oldestWaiting === null ? null : oldestWaiting + age
-    return { queues: [{ queue: QUEUE, ...rest, oldestWaiting: oldest, age }] }
+    return { queues: [{ queue: QUEUE, ...rest, oldestWaiting: oldest, age }], dashboard }
   }
 
   running(pid: number): RunningJob[] {
