@@ -78,10 +78,12 @@ export async function enterDashboard(secret) {
   return answer.ok ? (await answer.json()).path : undefined
 }
 
-export function leaveDashboard() {
+/** Where there is no pass, there may be no dashboard. */
+export async function leaveDashboard() {
+  if (enteredAt === -Infinity) return
   enteredAt = -Infinity
   byId('dashboard').hidden = true
-  return ask('/api/dashboard/leave', { method: 'POST', credentials: 'same-origin' })
+  await ask('/api/dashboard/leave', { method: 'POST', credentials: 'same-origin' })
 }
 
 async function drawDashboard(path) {
