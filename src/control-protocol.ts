@@ -81,6 +81,8 @@ export interface ServerStatus {
 export interface JobsStatus {
   /** Empty before the first one is known. */
   readonly queues: readonly QueueStatus[]
+  /** Its path below the admin address; null if there is none, or nobody could see it. */
+  readonly dashboard: string | null
 }
 
 /** On whatever machines its jobs run. */

@@ -493,6 +493,14 @@ export const events = {
     'info',
     (f) => `Job worker ready (pid: ${f.worker}): ${f.jobs.join(', ') || 'no jobs are defined'}`,
   ),
+  jobsDashboard: row<{ path: string }>(
+    'info',
+    (f) => `Jobs dashboard at ${f.path} of the admin address`,
+  ),
+  jobsDashboardOff: row<{ why: string }>(
+    'error',
+    (f) => `The jobs dashboard can't be shown: ${f.why}`,
+  ),
   jobFailed: row<{
     job: string
     id: string

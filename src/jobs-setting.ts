@@ -23,6 +23,8 @@ export interface JobsSettings {
   readonly dataDir: string
   readonly keep: number
   readonly grace: number
+  /** Where bull-board is below the admin address; empty if it is not. */
+  readonly dashboard: string
 }
 
 export interface JobsInput {
@@ -34,6 +36,7 @@ export interface JobsInput {
   readonly dataDir?: string | undefined
   readonly keep?: number | DurationText | undefined
   readonly grace?: number | DurationText | undefined
+  readonly dashboard?: boolean | { readonly path?: string | undefined } | undefined
 }
 
 /** With the variables: nothing is left open. */
@@ -53,8 +56,13 @@ const WANTED: Readonly<Record<string, string>> = {
   dataDir: 'a directory',
   keep: 'a duration such as 3600 or "24h"',
   grace: 'a duration such as 30 or "2m"',
+  dashboard:
+    'true, false, or { path: "/_jobs" } with a path of letters, digits, - and _ that the admin address does not use itself',
 }
 const OBJECT = 'an object with at least an entry, such as { entry: "./jobs.js" }'
+/** None of the admin address's own, nor a file of its page. */
+const DASHBOARD_PATH = /^(?!\/(api|metrics|livez|readyz)(\/|$))(\/[\w-]+)+$/
+const DASHBOARD = '/_jobs'
 const text = v.pipe(v.string(), v.minLength(1))
 
 export const jobs = (): Kind<JobsInput, JobsSettings | undefined> => ({
@@ -67,12 +75,24 @@ export const jobs = (): Kind<JobsInput, JobsSettings | undefined> => ({
     dataDir: v.optional(text, './var/jobs'),
     keep: v.optional(seconds().schema, 86_400),
     grace: v.optional(seconds().schema, 30),
+    dashboard: v.optional(dashboard(), false),
   }) as v.GenericSchema<JobsInput, JobsSettings | undefined>,
   wanted: OBJECT,
   placeholder: 'json',
   fromText: jsonOf,
   explain,
 })
+
+const dashboard = () =>
+  v.pipe(
+    v.union([
+      v.boolean(),
+      v.strictObject({
+        path: v.optional(v.pipe(v.string(), v.regex(DASHBOARD_PATH)), DASHBOARD),
+      }),
+    ]),
+    v.transform((given) => (typeof given === 'object' ? given.path : given ? DASHBOARD : '')),
+  )
 
 /** A store's URL may hold a password: of a wrong one only the beginning is shown. */
 function explain({ path, input }: v.BaseIssue<unknown>): Explained {
@@ -93,6 +113,10 @@ export const withoutSecrets = (store: string): string => {
   const { protocol, host, pathname } = new URL(store)
   return `${protocol}//${host}${pathname}`
 }
+
+/** Drivers may quote the URL that they were given, with its password. */
+export const withoutUrl = (message: string, store: string): string =>
+  isLocal(store) ? message : message.replaceAll(store, withoutSecrets(store))
 
 /**
  * NUM_WORKERS, if set, wins over the file, as all variables do. REDIS_URL is only what `store` is when the settings do not say:

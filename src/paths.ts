@@ -25,6 +25,7 @@ export const jobsCommand = here('./jobs/command.js')
 export const jobsStoreEntry = fileURLToPath(here('./jobs/store/main.js'))
 export const jobsRedisEntry = fileURLToPath(here('./jobs/store/redis-local.js'))
 export const jobsWorkerEntry = fileURLToPath(here('./jobs/worker.js'))
+export const jobsDashboardEntry = fileURLToPath(here('./jobs/dashboard/main.js'))
 export const jobsThread = here('./jobs/thread.js')
 export const jobsChild = fileURLToPath(here('./jobs/child.js'))
 /** What an embedded store begins with: see scripts/seed-jobs.mjs. Missing where PGlite was not there at the build. */

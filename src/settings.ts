@@ -538,7 +538,7 @@ export const settings = {
     ...jobs(),
     default: undefined,
     group: 'Jobs',
-    help: 'Background jobs, an object for the settings file: entry (the file that defines them), workers (processes, 2; the variable NUM_WORKERS wins), concurrency (jobs at a time in each, 2), store ("embedded", redis:// or postgres://; when unset, the variable REDIS_URL, else "embedded"), dataDir (of the embedded store, ./var/jobs), keep (how long finished jobs are kept, "24h"), grace (how long running jobs may take when their process stops, 30 s). Without it there are none. They are run by "supervisor jobs".',
+    help: 'Background jobs, an object for the settings file: entry (the file that defines them), workers (processes, 2; the variable NUM_WORKERS wins), concurrency (jobs at a time in each, 2), store ("embedded", redis:// or postgres://; when unset, the variable REDIS_URL, else "embedded"), dataDir (of the embedded store, ./var/jobs), keep (how long finished jobs are kept, "24h"), grace (how long running jobs may take when their process stops, 30 s), dashboard (true or { path }: bull-board at the admin address, /_jobs, for who has the admin token). Without it there are none. They are run by "supervisor jobs".',
   },
 
   logLevel: {

@@ -53,6 +53,7 @@ describe.concurrent('jobs', () => {
 test.each([
   [{ jobs: {} }, 'jobs.entry is undefined; it must be the file that defines the jobs'],
   [{ jobs: { entry: 'x', store: 'mysql://a' } }, 'jobs.store is '],
+  [{ jobs: { entry: 'x', dashboard: { path: '/api/jobs' } } }, 'it must be true, false, or { path'],
   [{ jobs: { entry: 'x', concurrency: 0 } }, 'jobs.concurrency is 0; it must be a whole number'],
 ])('%j is refused with what would be right', async (options, complaint) => {
   await expect(loadConfig({ options: options as never, env: {} })).rejects.toThrow(complaint)

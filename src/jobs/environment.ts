@@ -22,6 +22,8 @@ export interface JobsEnvironment {
   readonly redisSocket: string
   readonly keep: number
   readonly grace: number
+  /** The path of the dashboard; empty if there is none. */
+  readonly dashboard: string
 }
 
 /** `directory`: what relative paths of the settings are relative to. */
@@ -37,6 +39,7 @@ export function environmentOf(settings: CompleteJobs, directory: string): JobsEn
     redisSocket: socketOf(dataDir, 'redis'),
     keep: settings.keep,
     grace: settings.grace,
+    dashboard: settings.dashboard,
   }
 }
 

@@ -2,7 +2,7 @@
 import type { Settings } from '../settings.ts'
 import { type CompleteJobs, isLocal } from '../jobs-setting.ts'
 import type { GroupSpec } from '../master/side-process.ts'
-import { jobsRedisEntry, jobsStoreEntry, jobsWorkerEntry } from '../paths.ts'
+import { jobsDashboardEntry, jobsRedisEntry, jobsStoreEntry, jobsWorkerEntry } from '../paths.ts'
 import { environmentOf, VARIABLE } from './environment.ts'
 
 /** `cwd`: what relative paths of the settings are relative to. A store that runs already is left out with `hasStore`. */
@@ -32,6 +32,30 @@ export function jobGroups(
   }
   return isLocal(jobs.store) && !hasStore ? [store, crew] : [crew]
 }
+
+/** Without a token, nobody could see it. */
+export const hasDashboard = ({
+  jobs,
+  admin,
+  adminToken,
+}: Pick<Settings, 'jobs' | 'admin' | 'adminToken'>): boolean =>
+  Boolean(jobs?.dashboard) && admin !== '' && adminToken !== ''
+
+/** Of a server with an admin address, where somebody may see it. */
+export const dashboardGroup = (
+  jobs: CompleteJobs,
+  env: Settings['env'],
+  cwd: string,
+): GroupSpec => ({
+  kind: 'jobs',
+  name: 'jobs-dashboard',
+  order: 'rest',
+  words: [jobsDashboardEntry],
+  count: 1,
+  env: { ...env, ...jobVariables(jobs, cwd) },
+  cwd,
+  grace: jobs.grace,
+})
 
 /** What an application needs that enqueues, too. */
 export const jobVariables = (

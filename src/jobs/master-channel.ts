@@ -9,6 +9,8 @@ export type FromJobs =
   | { readonly type: 'beat' }
   | { readonly type: 'digest'; readonly digest: JobDigest }
   | { readonly type: 'queue'; readonly queue: QueueDigest }
+  /** The dashboard is served at this socket. */
+  | { readonly type: 'listening'; readonly path: string }
   /** It can't go on, and why: a sentence for people. `final`: it would be the same after a restart. */
   | { readonly type: 'fatal'; readonly message: string; readonly final: boolean }
   | { readonly type: 'event'; readonly name: EventName; readonly facts: object }
@@ -60,6 +62,10 @@ export class MasterChannel {
 
   event<E extends EventName>(name: E, facts: Facts<E>): void {
     this.#send({ type: 'event', name, facts })
+  }
+
+  listening(path: string): void {
+    this.#send({ type: 'listening', path })
   }
 
   digest(digest: JobDigest): void {

@@ -1,4 +1,5 @@
 // The packages that jobs need, optional peers all of them: loaded when they are used, and never before. Runs wherever jobs do.
+import { createRequire } from 'node:module'
 import { UserError } from '../errors.ts'
 
 const INSTALL = {
@@ -7,6 +8,8 @@ const INSTALL = {
   piscina: 'piscina@5',
   ioredis: 'ioredis@6',
   pg: 'pg@8',
+  '@bull-board/api': '@bull-board/api@9',
+  '@bull-board/ui': '@bull-board/ui@9',
 } as const
 
 /** What a store needs, so that one npm install is enough. */
@@ -54,6 +57,27 @@ export const loadBullmq = (store: string): Promise<typeof import('bullmq')> =>
 
 export const loadPglite = (): Promise<typeof import('@electric-sql/pglite')> =>
   load('@electric-sql/pglite', 'embedded', () => import('@electric-sql/pglite'))
+
+export interface BullBoard {
+  readonly createBullBoard: typeof import('@bull-board/api').createBullBoard
+  readonly BullMQAdapter: typeof import('@bull-board/api/bullMQAdapter').BullMQAdapter
+}
+
+/** @throws UserError NO_JOBS with the npm install line if one of the two packages is not installed. */
+export async function loadBullBoard(): Promise<BullBoard> {
+  try {
+    const { createBullBoard } = await import('@bull-board/api')
+    const { BullMQAdapter } = await import('@bull-board/api/bullMQAdapter')
+    createRequire(import.meta.url).resolve('@bull-board/ui/package.json')
+    return { createBullBoard, BullMQAdapter }
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (!/^(ERR_)?MODULE_NOT_FOUND$/.test(code ?? '') || !message.includes('@bull-board/'))
+      throw error
+    const both = [INSTALL['@bull-board/api'], INSTALL['@bull-board/ui']].join(' ')
+    throw new UserError('NO_JOBS', `the dashboard needs two packages: npm install ${both}`)
+  }
+}
 
 type Piscina = typeof import('piscina').default
 

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Job, Queue, Relay, Worker } from 'bullmq'
 import { UserError } from '../errors.ts'
-import { isLocal, withoutSecrets } from '../jobs-setting.ts'
+import { isLocal, withoutSecrets, withoutUrl } from '../jobs-setting.ts'
 import { CANCEL, openStore, type Store } from './connect.ts'
 import type { Limits } from './define.ts'
 import { givenEnvironment, type JobsEnvironment } from './environment.ts'
@@ -220,7 +220,7 @@ async function main(): Promise<void> {
     channel.ready()
   } catch (error) {
     const isOurs = error instanceof UserError
-    channel.fatal(withoutUrl((error as Error).message, environment), { final: isOurs })
+    channel.fatal(withoutUrl((error as Error).message, environment.store), { final: isOurs })
   }
 }
 
@@ -243,9 +243,5 @@ function judge(store: Store, { store: url }: JobsEnvironment, channel: MasterCha
   }
   if (!isLocal(url)) channel.event('jobsRemote', { store: withoutSecrets(url) })
 }
-
-/** Drivers may quote the URL that they were given, with its password. */
-const withoutUrl = (message: string, { store }: JobsEnvironment): string =>
-  isLocal(store) ? message : message.replaceAll(store, withoutSecrets(store))
 
 await main()

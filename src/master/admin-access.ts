@@ -1,6 +1,6 @@
 // Who may do what at the admin address: tokens, and the Host header. Pure. Runs in the master.
 
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import { isIP } from 'node:net'
 
 /** `open`: anybody, such as a load balancer. `view`: who has the token or is on this machine. `action`: who has the token. */
@@ -59,6 +59,24 @@ export function isAuthorized({ authorization = '' }: Claim, { token }: Door): bo
 }
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
+
+/** How long a pass is good. */
+export const PASS_SECONDS = 8 * 3600
+
+/** What a browser keeps instead of the token: it opens the dashboard of the jobs, for a while, as long as the token is the same. */
+export const makePass = (token: string, now: number): string => {
+  const end = String(Math.floor(now / 1000) + PASS_SECONDS)
+  return `${end}.${seal(token, end)}`
+}
+
+export function isPass(pass: string, token: string, now: number): boolean {
+  const [, end = '', given = ''] = /^(\d{1,12})\.([\w-]+)$/.exec(pass) ?? []
+  if (token === '' || Number(end) * 1000 <= now) return false
+  return timingSafeEqual(digest(given), digest(seal(token, end)))
+}
+
+const seal = (token: string, end: string): string =>
+  createHmac('sha256', token).update(`dashboard of the jobs until ${end}`).digest('base64url')
 
 /**
  * Not a name that somebody's DNS answers with our address, by which a page of his could read ours in a browser on this machine.

@@ -12,6 +12,7 @@ import type { Log } from '../log.ts'
 import type { Settings } from '../settings.ts'
 import { isAuthorized, refusalOf, type Access, type Door } from './admin-access.ts'
 import { carryOut, problem, type Reply } from './admin-commands.ts'
+import { DashboardDoor } from './admin-dashboard.ts'
 import { pageFile } from './admin-page.ts'
 import { isServed, listenAt } from './admin-listen.ts'
 import { AdminStream } from './admin-stream.ts'
@@ -79,6 +80,7 @@ export class Admin {
   readonly #server: Server
   readonly #stream: AdminStream
   readonly #wrongTokens: WrongTokens
+  readonly #dashboard: DashboardDoor
   #state: 'closed' | 'open' | 'succeeded' | 'over' = 'closed'
   /** The file of a unix socket as it was made; somebody else's later on stays. */
   #inode: number | undefined
@@ -91,6 +93,12 @@ export class Admin {
     this.#address = address
     const { ledger, status } = parts
     this.#wrongTokens = new WrongTokens(parts.log)
+    this.#dashboard = new DashboardDoor({
+      path: () => this.#settings.jobs?.dashboard ?? '',
+      token: () => this.#settings.adminToken,
+      socket: () => parts.master.state.groups.board.dashboard,
+      onWrongToken: (request, path) => this.#wrongTokens.count(request.socket.remoteAddress, path),
+    })
     this.#stream = new AdminStream(ledger, () => ({
       status: status.server(),
       requests: status.requests(),
@@ -185,6 +193,10 @@ export class Admin {
   #answer(asked: Asked): Reply | undefined | Promise<Reply> {
     const { request, path, door } = asked
     const { authorization, host } = request.headers
+    if (this.#dashboard.owns(path)) {
+      protect(asked.response)
+      return this.#dashboard.answer(request, asked.response, path)
+    }
     const route = this.#route(path)
     if (!route) return problem(404, 'NOT_FOUND', `there is no ${path.slice(0, 100)}`)
     const methods = route.method === 'GET' ? ['GET', 'HEAD'] : [route.method]
@@ -221,6 +233,10 @@ export class Admin {
         return view('view', () => json(200, this.#parts.status.requests()))
       case '/api/events':
         return view('view', (asked) => this.#follow(asked))
+      case '/api/dashboard':
+        return this.#pass('action', 'enter')
+      case '/api/dashboard/leave':
+        return this.#pass('open', 'leave')
       default:
         return path.startsWith('/api/commands/') ? this.#command() : pageRoute(path)
     }
@@ -251,11 +267,15 @@ export class Admin {
   #follow({ request, response }: Asked): Reply | undefined {
     if (request.method === 'HEAD') return { status: 200, type: 'text/event-stream', body: '' }
     if (this.#stream.isFull) return problem(503, 'NOT_NOW', 'too many clients follow the events')
-    for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value)
+    protect(response)
     response.shouldKeepAlive = false // the connection ends with it
     this.#stream.add(response, FIRST_EVENTS)
     if (this.#state !== 'open') this.#stream.close()
     return undefined
+  }
+
+  #pass(access: Access, what: 'enter' | 'leave'): Route {
+    return { access, method: 'POST', reply: ({ request }) => this.#dashboard.pass(request, what) }
   }
 
   #command(): Route {
@@ -272,6 +292,10 @@ export class Admin {
 export function makeAdmin(parts: AdminParts): Admin | undefined {
   const address = tryAdminAddress(parts.master.state.config.settings.admin)
   return address && new Admin(parts, address)
+}
+
+function protect(response: ServerResponse): void {
+  for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value)
 }
 
 function pageRoute(path: string): Route | undefined {

@@ -60,7 +60,7 @@ export class Metrics {
     return {
       status: status.server(),
       series: traffic.series(),
-      jobs: groups.jobTotals,
+      jobs: groups.board.totals,
       counters: ledger.counters,
       meter: this.#meter,
       untracked: traffic.untracked,

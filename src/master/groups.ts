@@ -1,13 +1,11 @@
 // The groups of processes beside the workers: started with the server, started again after an end, replaced at a reload, stopped
 // with it. A group that fails never stops the server. Runs in the master.
 
-import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from '../config.ts'
-import { jobGroups } from '../jobs/groups.ts'
 import type { FromJobs } from '../jobs/master-channel.ts'
-import { BEYOND_GRACE, type CompleteJobs } from '../jobs-setting.ts'
-import type { JobsStatus, ProcessStatus } from '../control-protocol.ts'
+import { BEYOND_GRACE } from '../jobs-setting.ts'
+import type { ProcessStatus } from '../control-protocol.ts'
 import { isAlive } from '../is-alive.ts'
 import type { EventName } from '../events.ts'
 import type { Log } from '../log.ts'
@@ -15,7 +13,7 @@ import type { DrainMode } from '../protocol.ts'
 import { Alarm } from './alarm.ts'
 import { CrashBook } from './crash-book.ts'
 import { setpriv } from '../setpriv.ts'
-import { JobBoard, type JobTotals } from './job-board.ts'
+import { JobBoard } from './job-board.ts'
 import { SideProcess, type GroupSpec } from './side-process.ts'
 
 /** A quick stop, s; and what job processes may take longer, to give their jobs back to the queue, ms. */
@@ -57,7 +55,7 @@ export class Groups {
   readonly #fates = new Map<string, Fate>()
   readonly #alarm = new Alarm(() => this.#turn())
   readonly #all = new Set<SideProcess>()
-  readonly #board = new JobBoard(() => [...this.#all].filter(knowsQueue))
+  readonly board = new JobBoard(() => [...this.#all].filter(knowsQueue))
   #changed: () => void = () => undefined
   #specs: readonly GroupSpec[] = []
   #config: Config
@@ -121,20 +119,11 @@ export class Groups {
     )
   }
 
-  /** Null where the settings have no jobs. */
-  get jobs(): JobsStatus | null {
-    return this.#config.settings.jobs ? this.#board.status() : null
-  }
-
-  get jobTotals(): JobTotals {
-    return this.#board.totals
-  }
-
   get status(): GroupProcess[] {
     const alive = [...this.#all].map((one): GroupProcess => {
       const { pid, slot, uptime: age, state, spec } = one
       const shown = state === 'draining' || state === 'killed' ? state : 'running'
-      const running = this.#board.running(pid)
+      const running = this.board.running(pid)
       const fate = this.#fate(spec.name, slot)
       return { group: spec.name, slot, pid, state: shown, age, running, ...fate }
     })
@@ -160,7 +149,7 @@ export class Groups {
     this.#generation++
     this.#said.clear()
     this.#specs = this.#specsOf(this.#config)
-    if (!this.#config.settings.jobs) this.#board.end()
+    if (!this.#config.settings.jobs) this.board.end()
     for (const { name } of this.#specs) this.#books.get(name)?.forgive()
     const unguarded = this.#specs.find(({ kind }) => kind === 'program')
     if (this.#generation === 1 && unguarded && !setpriv())
@@ -227,13 +216,13 @@ export class Groups {
     if (one.advance('ready') !== 'announce') return
     this.#turn()
     this.#changed()
-    if (knowsQueue(one)) this.#board.begin()
+    if (knowsQueue(one)) this.board.begin()
   }
 
   #hear(one: SideProcess, message: FromJobs): void {
     if (message.type === 'event') this.#pass(message)
-    this.#board.hear(one.pid, message)
-    if (!this.#all.has(one)) this.#board.gone(one.pid) // its last word came after its end
+    this.board.hear(one.pid, message)
+    if (!this.#all.has(one)) this.board.gone(one.pid) // its last word came after its end
     if (message.type !== 'fatal') return
     one.why = message.message
     one.lastWords.note(message.message)
@@ -291,7 +280,7 @@ export class Groups {
   #exited(one: SideProcess, code: number | null, signal: NodeJS.Signals | null): void {
     one.advance('exit')
     this.#all.delete(one)
-    this.#board.gone(one.pid)
+    this.board.gone(one.pid)
     const { facts, uptime, reason } = one
     if (reason === undefined) {
       const stderr = one.lastWords.lines
@@ -337,21 +326,4 @@ function dueAt({ spec, state, heardAt, bornAt, suspectedAt = -Infinity }: SidePr
   if (spec.kind !== 'jobs' || (state !== 'booting' && state !== 'ready')) return Infinity
   const due = state === 'booting' ? bornAt + BOOT_MS : heardAt + SILENT_MS
   return suspectedAt < heardAt ? due : Math.max(due, suspectedAt + CONFIRM_MS)
-}
-
-/** What the settings of a server ask for. `directory`: where it was started. */
-export function specsOf({ settings }: Config, directory: string): GroupSpec[] {
-  const cwd = settings.chdir || directory
-  const beside = Object.entries(settings.processes).map(([name, group]): GroupSpec => ({
-    name,
-    count: group.workers,
-    kind: group.entry === undefined ? 'program' : 'node',
-    order: 'rest',
-    words: group.entry === undefined ? group.command : [resolve(cwd, group.entry)],
-    env: { ...settings.env, ...group.env },
-    cwd,
-    grace: group.grace ?? settings.gracefulTimeout,
-  }))
-  const { jobs, env } = settings
-  return [...(jobs ? jobGroups(jobs as CompleteJobs, env, cwd) : []), ...beside]
 }

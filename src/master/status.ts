@@ -73,7 +73,7 @@ export class Status {
       reload: this.#reload(),
       workers,
       processes: beside.map((one) => ({ ...one, rss: resident.get(one.pid) ?? null })),
-      jobs: groups.jobs,
+      jobs: groups.board.status(state.config.settings),
     }
   }
 

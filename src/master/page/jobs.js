@@ -2,6 +2,7 @@
 
 import { byId, element, keyed, setText } from './draw.js'
 import { ago, clock, count, duration, plural, restartText, size } from './format.js'
+import { ask, token } from './live.js'
 import { drawRow, headOf, rowOf } from './table.js'
 
 /** Of the processes, those of the jobs. */
@@ -67,11 +68,40 @@ function ageText(queues) {
   return age < OLD ? '' : `As it was ${duration(age)} ago`
 }
 
+/** The browser's pass is good for longer, ms. */
+const RENEW_MS = 3600_000
+let enteredAt = -Infinity
+
+/** Gets the pass for the dashboard, whose pages can't send the token; its path, or undefined where there is none. */
+export async function enterDashboard(secret) {
+  const answer = await ask('/api/dashboard', { method: 'POST', secret, credentials: 'same-origin' })
+  return answer.ok ? (await answer.json()).path : undefined
+}
+
+/** Where there is no pass, there may be no dashboard. */
+export async function leaveDashboard() {
+  if (enteredAt === -Infinity) return
+  enteredAt = -Infinity
+  byId('dashboard').hidden = true
+  await ask('/api/dashboard/leave', { method: 'POST', credentials: 'same-origin' })
+}
+
+async function drawDashboard(path) {
+  const mayEnter = path !== null && token.get() !== null
+  if (!mayEnter) byId('dashboard').hidden = true
+  if (!mayEnter || performance.now() - enteredAt < RENEW_MS) return
+  enteredAt = performance.now()
+  const entry = await enterDashboard(token.get())
+  byId('dashboard').hidden = entry === undefined
+  byId('dashboard').href = entry ?? ''
+}
+
 /** Nothing is shown where no jobs are configured. */
 export function drawJobs({ jobs, processes }) {
   byId('jobs').hidden = jobs === null
   if (jobs === null) return
-  const { queues } = jobs
+  const { queues, dashboard } = jobs
+  void drawDashboard(dashboard)
   keyed(byId('queues'), queues, ({ queue }) => queue, makeQueue, drawQueue)
   setText(byId('jobs-age'), ageText(queues))
   const own = processes.filter(({ group }) => GROUPS.includes(group))

@@ -17,7 +17,7 @@ export const token = {
 /** As fetch(), with the token. */
 export function ask(path, { secret = token.get(), ...options } = {}) {
   const headers = { ...options.headers, ...(secret && { authorization: `Bearer ${secret}` }) }
-  return fetch(path, { ...options, headers, cache: 'no-store', credentials: 'omit' })
+  return fetch(path, { credentials: 'omit', ...options, headers, cache: 'no-store' })
 }
 
 export class Live {

@@ -3,7 +3,7 @@
 import { byId, element, keyed, setClass, setText, sparkline } from './draw.js'
 import { drawEvents, forget, remember } from './events.js'
 import { ago, count, duration, percent, plural, rate, restartText, size } from './format.js'
-import { drawJobs } from './jobs.js'
+import { drawJobs, enterDashboard, leaveDashboard } from './jobs.js'
 import { ask, Live, token } from './live.js'
 import { drawRow, headOf, rowOf } from './table.js'
 
@@ -227,9 +227,19 @@ async function session(secret) {
 /** Where a token is needed, none is no reason to ask in vain. */
 async function begin() {
   drawLock()
+  if (isForDashboard()) openLogin()
   const { needsToken } = await session(token.get())
   if (needsToken && !isUnlocked()) tell('locked')
   else live.start()
+}
+
+/** Who opened the dashboard without a pass is sent here for it. The token is not kept in a tab that goes on to there. */
+const isForDashboard = () => location.hash === '#jobs-dashboard'
+
+async function goToDashboard(secret) {
+  const path = await enterDashboard(secret)
+  if (path) location.replace(path)
+  else setText(byId('login-error'), 'There is no dashboard here.')
 }
 
 const isUnlocked = () => token.get() !== null
@@ -253,6 +263,7 @@ async function login(event) {
   if (!isAuthorized) {
     return setText(byId('login-error'), hasToken ? 'This is not the token.' : NO_TOKEN)
   }
+  if (isForDashboard()) return goToDashboard(given)
   token.set(given)
   byId('token').value = ''
   byId('login').close()
@@ -265,6 +276,7 @@ async function toggleLock() {
     const { hasToken } = await session(null)
     return hasToken ? openLogin() : toast(NO_TOKEN)
   }
+  void leaveDashboard()
   token.forget()
   drawLock()
   live.start()
