@@ -168,7 +168,8 @@ describe('what pages name exists', () => {
       '--limit',
       '--age',
     ])
-    if (path === 'docs/benchmarks.md') for (const flag of benchmarkFlags()) known.add(flag)
+    if (['docs/benchmarks.md', 'docs/robustness.md'].includes(path))
+      for (const flag of benchmarkFlags()) known.add(flag)
     const code = [...codeIn(oursOf(page(path))), ...page(path).blocks.flatMap(oursInBlock)]
     const flags = code.flatMap((text) => text.match(/(?<![\w-])--[a-z][\w-]*/g) ?? [])
     const refused = page(path).blocks.flatMap(({ lines }) =>
@@ -319,10 +320,15 @@ const benchmarkFlags = (): string[] =>
     'soak/main.ts',
     'preload.ts',
     'replacements.ts',
+    'options.ts',
+    'chaos/main.ts',
+    'faults/main.ts',
+    'side-by-side/main.ts',
+    '../test/fuzz/main.ts',
   ]
     .map((file) => readFileSync(join(checkout, 'bench', file), 'utf8'))
-    .flatMap((text) => [...text.matchAll(/^ {4}(\w+): \{ type: '/gm)])
-    .map(([, name]) => `--${name}`)
+    .flatMap((text) => [...text.matchAll(/^ +(?:(\w+): \{ type: '|--(\w+) +(?:[A-Z]+ +)?[a-z])/gm)])
+    .map(([, name, inHelp]) => `--${name ?? inHelp}`)
 
 /** `README.md:90: Type 'string' is not assignable ...` for everything that tsc finds in the blocks. */
 function typeErrors(code: readonly Block[]): string[] {
