@@ -1,5 +1,4 @@
 // How `npm test` runs: in forked processes that take one file after another, as starting one for each costs as much as its tests.
-// Nearly every test waits for real processes, so there is one file more at a time than the small machines that we test on have cores.
 import { configDefaults, defineConfig } from 'vitest/config'
 
 /** These replace modules or timers, which the next file in their process would find replaced. */
@@ -10,7 +9,7 @@ const exact = ['test/churn.test.ts', 'test/deadlines.test.ts']
 export default defineConfig({
   test: {
     pool: 'forks',
-    maxWorkers: 3,
+    maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 30_000,
     projects: [

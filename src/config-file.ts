@@ -121,9 +121,13 @@ const describe = (value: unknown): string => {
   return Array.isArray(value) ? 'an array' : `a ${typeof value}`
 }
 
+/** What was thrown is as good as any text. */
+const worded = (thrown: unknown): string =>
+  typeof thrown === 'string' ? thrown : thrownFacts(thrown).error.replace(/\s+/g, ' ')
+
 /** One line of what went wrong, with the line number if the error knows it. */
 const firstLine = (error: unknown, path: string): string => {
-  if (!(error instanceof Error)) return `threw ${thrownFacts(error).error.replace(/\s+/g, ' ')}`
+  if (!(error instanceof Error)) return `threw ${worded(error)}`
   // esbuild's first line says only how many errors follow.
   const lines = error.message.split('\n').filter((line) => !/^Transform failed with/.test(line))
   const text = (lines[0] ?? error.message).replace(`${path}:`, 'line ')

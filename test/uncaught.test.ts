@@ -101,7 +101,8 @@ describe('an uncaught error', { concurrent: true }, () => {
   }
 
   test('among others in one worker leaves the sibling alone', async (t) => {
-    const server = await startServer(t, 'fails.js', '--workers', '2', '--drain-idle', '0.2')
+    const flags = ['--workers', '2', '--drain-idle', '0.2', '--no-rebalance']
+    const server = await startServer(t, 'fails.js', ...flags)
     wantUncaught(server)
     const [victim, sibling] = await clientOfEach(t, server, 2)
     expect((await victim!.get('/timer')).headers.connection).toBe('close')
