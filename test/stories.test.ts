@@ -382,7 +382,7 @@ describe('document parser', { concurrent: true }, () => {
         expect(await statusOf(first)).toMatchObject({
           status: 'processing',
           filename: 'document.pdf',
-          progress: { total_pages: PAGES, nanonets_pages: 0 },
+          progress: { total_pages: PAGES, nanonets_pages: expect.any(Number) as unknown },
           created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT/) as unknown,
           started_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT/) as unknown,
         })
