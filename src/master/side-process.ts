@@ -96,7 +96,7 @@ export class SideProcess {
   /** For itself alone: what it has started is its own affair until it is gone. `grace`: seconds that running jobs have. */
   drain(grace: number): void {
     if (this.spec.kind !== 'jobs') return sendSignal(this.pid, 'SIGTERM')
-    this.ask({ type: 'drain', grace: grace })
+    this.ask({ type: 'drain', grace })
   }
 
   /** Of those that have a channel. */
