@@ -6,7 +6,7 @@ import http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { RawClient } from './helpers/client.ts'
+import { keepAliveClient, RawClient } from './helpers/client.ts'
 import { expectUnharmed, leave, wantTimeouts } from './helpers/deadlines.ts'
 import { startServer, type Server } from './helpers/server.ts'
 import { tempDir, type Teardown } from './helpers/temp.ts'
@@ -29,6 +29,15 @@ describe('nodicorn/app', { concurrent: true }, () => {
     expect(context.aborted).toBe(false)
     const outside = (await server.get('/outside')).json()
     expect(outside).toEqual({ deadline: 'Infinity', aborted: false })
+  })
+
+  test('an idle connection keeps nothing of its last request in memory', async (t) => {
+    const flags = ['--workers', '1', '--node-args=--expose-gc']
+    const server = await startServer(t, 'forgets.cjs', ...flags)
+    const clients = Array.from({ length: 5 }, () => keepAliveClient(server.url))
+    t.onTestFinished(() => clients.forEach((client) => client.destroy()))
+    for (const client of clients) expect((await client.get('/')).text).toBe('seen')
+    await until('they are forgotten', async () => (await server.get('/held')).text === '0')
   })
 
   test('aborts the signal with a TimeoutError at the deadline', async (t) => {

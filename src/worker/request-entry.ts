@@ -58,8 +58,8 @@ const newId = (): string => (randomUUID ??= process.getBuiltinModule('node:crypt
 /** Unique as well, and easy to guess: for what only the log will ever see. Some hundred ns less for each line of the access log. */
 let plainIds = 0
 let plainPrefix = ''
-const newPlainId = (): string =>
-  (plainPrefix ||= newId().slice(0, 14)) + (plainIds++).toString(36).padStart(4, '0')
+const plainId = (count: number): string =>
+  (plainPrefix ||= newId().slice(0, 14)) + count.toString(36).padStart(4, '0')
 
 const QUEUED = STATES.indexOf('queued')
 const OVER = STATES.indexOf('over')
@@ -73,7 +73,8 @@ export class Entry implements RequestContext {
   readonly res: Res
   /** Of its clocks, and nobody else's in this worker while it is in flight: what the scoreboard knows it by. */
   readonly number: number
-  private extras: Extras | undefined = undefined
+  /** A number: it has none, but the log called it by its plain id of that number. */
+  private extras: Extras | number | undefined = undefined
 
   constructor(req: Req, res: Res, limits: Limits) {
     const now = performance.now()
@@ -89,7 +90,7 @@ export class Entry implements RequestContext {
   }
 
   get state(): EntryState {
-    if (clocks.isOver(this.number)) return this.extras?.state ?? 'over'
+    if (this.isOver) return this.known?.state ?? 'over'
     return STATES[clocks.marks(this.at) & MARK.state]!
   }
 
@@ -99,8 +100,13 @@ export class Entry implements RequestContext {
   }
 
   private get limits(): Limits {
-    if (clocks.isOver(this.number)) return this.extras?.limits ?? NONE
+    if (this.isOver) return this.known?.limits ?? NONE
     return Limits.all[clocks.marks(this.at) >> LIMITS_SHIFT]!
+  }
+
+  /** Also of its place: nobody tracks it any more. */
+  get isOver(): boolean {
+    return clocks.isOver(this.number)
   }
 
   get route(): Route | undefined {
@@ -129,7 +135,7 @@ export class Entry implements RequestContext {
   /** For its handler, who may go on asking when it is over. */
   get deadline(): number {
     const { deadline } = this.more()
-    return clocks.isOver(this.number) ? deadline : this.dueAt
+    return this.isOver ? deadline : this.dueAt
   }
 
   /** Its own place on the scoreboard, or -1: it has that of its connection, or none. */
@@ -160,16 +166,22 @@ export class Entry implements RequestContext {
   }
 
   get upload(): Upload | undefined {
-    return this.extras?.upload
+    return this.known?.upload
   }
 
   set upload(upload: Upload) {
     this.more().upload = upload
   }
 
+  private get known(): Extras | undefined {
+    return typeof this.extras === 'object' ? this.extras : undefined
+  }
+
   private more(): Extras {
-    return (this.extras ??= {
-      id: undefined,
+    const { extras } = this
+    if (typeof extras === 'object') return extras
+    return (this.extras = {
+      id: extras === undefined ? undefined : plainId(extras),
       controller: undefined,
       upload: undefined,
       deadline: Infinity,
@@ -185,7 +197,9 @@ export class Entry implements RequestContext {
 
   /** The same, made more cheaply if it has to be made: for the log of a request that is over, whose id no client will see. */
   get loggedId(): string {
-    return (this.more().id ??= this.givenId ?? newPlainId())
+    const { extras, givenId } = this
+    if (typeof extras === 'object') return (extras.id ??= givenId ?? plainId(plainIds++))
+    return givenId ?? plainId((this.extras = extras ?? plainIds++))
   }
 
   private get givenId(): string | undefined {
@@ -242,13 +256,13 @@ export class Entry implements RequestContext {
   /** Its deadline passed: the handler may find out and stop. */
   timeOut(): void {
     this.state = 'timed-out'
-    this.extras?.controller?.abort(timeoutError(this))
+    this.known?.controller?.abort(timeoutError(this))
   }
 
   /** Its handler threw where nobody caught it: whatever else works for it may stop. */
   fail(): void {
     this.state = 'failed'
-    this.extras?.controller?.abort(handlerFailed())
+    this.known?.controller?.abort(handlerFailed())
   }
 
   /** Its response is finished, or its client left. */
@@ -257,15 +271,15 @@ export class Entry implements RequestContext {
     const marks = clocks.marks(at)
     if ((marks & MARK.state) > QUEUED) return
     clocks.setMarks(at, (marks & ~MARK.state) | OVER)
-    const controller = this.extras?.controller
+    const controller = this.known?.controller
     if (controller !== undefined && !this.res.writableFinished) controller.abort(clientLeft())
   }
 
   /** After all who want to know when it began and ended. Its handler may go on, above all if nobody heard what it answered. */
   release(): void {
-    if (clocks.isOver(this.number)) return
-    const isOver = (clocks.marks(this.at) & MARK.state) === OVER
-    if (this.extras !== undefined || !isOver || !this.res.writableFinished)
+    if (this.isOver) return
+    const isEnded = (clocks.marks(this.at) & MARK.state) === OVER
+    if (this.known !== undefined || !isEnded || !this.res.writableFinished)
       Object.assign(this.more(), {
         deadline: this.dueAt,
         state: this.state,

@@ -12,6 +12,7 @@ import type {
 } from 'node:http2'
 import net from 'node:net'
 import { bind, followBodies, type Enter } from './body-context.ts'
+import { forgetWhenIdle } from './idle-context.ts'
 import { InFlight } from './in-flight.ts'
 import type { TLSSocket } from 'node:tls'
 import { allInLine, isBeingParsed, isInLine, lineOf, standsIn } from './line.ts'
@@ -92,7 +93,10 @@ export class Requests {
     this.#hooks = hooks
     const emit = this.#emit
     const requests = this
-    if (this.#context) followBodies(this.#context, this.#enter)
+    if (this.#context) {
+      followBodies(this.#context, this.#enter)
+      forgetWhenIdle(this.#context)
+    }
     net.Server.prototype.emit = function (this: net.Server, event: string, a?: never, b?: never) {
       if (event === 'request' || CARRIES_REQUEST.has(event)) {
         const entry = requests.#begin(this, event, a, b)
