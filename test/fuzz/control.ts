@@ -121,6 +121,6 @@ export const control: Target = {
       for (const heard of await Promise.all(said)) mustBeJson(heard)
       if (server.pids()[0] !== worker) throw new Error('the worker was replaced')
     })
-    return { property, servers: [server] }
+    return { property, servers: [server], env }
   },
 }

@@ -21,7 +21,14 @@ await run(async (site) => {
   const end = performance.now() + Number(values.minutes) * 60_000
   const chosen = targets.filter(({ name }) => name.includes(values.only))
   const opened = await Promise.all(chosen.map((target) => target.open(site)))
-  const turns = opened.map((one, n) => ({ ...one, ...chosen[n]!, look: watch(one), done: 0 }))
+  const turns = await Promise.all(
+    opened.map(async (one, n) => ({
+      ...one,
+      ...chosen[n]!,
+      look: await watch(site, one),
+      done: 0,
+    })),
+  )
   let failures = 0
   for (let seed = Number(values.seed); performance.now() < end; seed++)
     for (const turn of turns) {

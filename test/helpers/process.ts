@@ -1,6 +1,6 @@
 // Looking at processes from outside. Linux reads /proc, macOS asks ps.
 import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs'
 
 interface Row {
   readonly pid: number
@@ -34,6 +34,25 @@ export const groupOf = (pid: number): number | undefined => rowOf(pid)?.group
 
 /** Open file descriptors; Linux only. */
 export const openFiles = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'closed meanwhile'
+    throw error
+  }
+}
+
+/** What they are: `3 socket, 1 /var/log/x`; for the message of a test that has failed. */
+export function filesOf(pid: number): string {
+  const counts = new Map<string, number>()
+  for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+    const target = linkOf(`/proc/${pid}/fd/${fd}`).replace(/:\[\d+\]$/, '')
+    counts.set(target, (counts.get(target) ?? 0) + 1)
+  }
+  return [...counts].map(([target, count]) => `${count} ${target}`).join(', ')
+}
 
 /** Sends the signal if the process or, with a negative pid, its group is still there. */
 export function signalIfThere(pid: number, signal: NodeJS.Signals): void {
