@@ -61,7 +61,7 @@ async function wrk(url: string, { connections, seconds, fresh, post }: Load): Pr
   const socketErrors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/
   return {
     perSecond: number(/Requests\/sec:\s+([\d.]+)/),
-    p99: inMs(/99%\s+(\S+)/.exec(stdout)?.[1] ?? ''),
+    p99: inMs(/^ +99%\s+(\S+)/m.exec(stdout)?.[1] ?? ''),
     requests: number(/(\d+) requests in/),
     failures:
       number(/Non-2xx or 3xx responses: (\d+)/) +
