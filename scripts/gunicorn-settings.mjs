@@ -3,8 +3,6 @@
 // one that we have, `instead` of one that we have not. Whether we have it is looked up in src/.
 
 const dirtyHook = 'none for [job processes](jobs.md): each loads the file `jobs.entry`'
-const tls = 'not built: let the proxy in front speak TLS'
-const proxy = 'not built: let the proxy in front send `X-Forwarded-For`'
 const http2 = "an app that exports an HTTP/2 server sets it in Node's own options"
 const logger = 'collect stdout; every line can be JSON (`--log-format json`)'
 
@@ -139,19 +137,19 @@ export const gunicornSettings = {
   on_exit: {},
   ssl_context: { instead: 'an app may export an `https` server with any options' },
 
-  proxy_protocol: { flags: ['--proxy-protocol'], instead: proxy },
-  proxy_allow_ips: { flags: ['--proxy-allow-from'], instead: proxy },
+  proxy_protocol: { flags: ['--proxy-protocol'] },
+  proxy_allow_ips: { flags: ['--proxy-allow-from'] },
   protocol: { flags: ['--protocol'] },
   uwsgi_allow_ips: { flags: ['--uwsgi-allow-from'] },
 
-  keyfile: { flags: ['--keyfile'], instead: tls },
-  certfile: { flags: ['--certfile'], instead: tls },
-  ssl_version: { flags: ['--ssl-version'], instead: tls },
-  cert_reqs: { flags: ['--cert-reqs'], instead: tls },
-  ca_certs: { flags: ['--ca-certs'], instead: tls },
+  keyfile: { flags: ['--keyfile'] },
+  certfile: { flags: ['--certfile'] },
+  ssl_version: { flags: ['--ssl-version'] },
+  cert_reqs: { flags: ['--cert-reqs'] },
+  ca_certs: { flags: ['--ca-certs'] },
   suppress_ragged_eofs: { flags: ['--suppress-ragged-eofs'] },
   do_handshake_on_connect: { flags: ['--do-handshake-on-connect'] },
-  ciphers: { flags: ['--ciphers'], instead: tls },
+  ciphers: { flags: ['--ciphers'] },
 
   http_protocols: { flags: ['--http-protocols'], instead: http2 },
   http2_cleartext: { flags: ['--http2-cleartext'], instead: http2 },
