@@ -1,5 +1,5 @@
-// What the job queue promises, on each of its stores: nothing but the store differs. Run by `npm run test:jobs`; `-t ^embedded`,
-// `-t ^redis-local`, `-t '^redis '` or `-t ^postgres` for one of them.
+// What the job queue promises, on each of its stores: nothing but the store differs. Run by `npm run test:jobs`, with
+// `JOB_STORES=embedded,redis` on these alone.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { request } from '../helpers/client.ts'
@@ -16,12 +16,14 @@ const stores: Record<string, (t: Teardown) => Promise<TestStore>> = {
   postgres: startPostgres,
 }
 
+const wanted = process.env['JOB_STORES']?.split(',') ?? Object.keys(stores)
+
 const linesOf = (file: string): string[] =>
   existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : []
 
 const DIED = /^Ended by itself: jobs/
 
-describe.each(Object.keys(stores))('%s', (name) => {
+describe.each(wanted)('%s', (name) => {
   const begin = async (t: Teardown, settings: object = {}) => {
     const store = await stores[name]!(t)
     const url = store.url === undefined ? {} : { store: store.url }
