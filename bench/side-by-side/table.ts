@@ -25,10 +25,12 @@ export const figure = (n: number): string =>
 export const middle = (row: Measured, peer: string): number | undefined =>
   row.figures[peer]?.length ? median(row.figures[peer]) : undefined
 
-/** To bare node:cluster. */
+/** To bare node:cluster; none to what is printed as nothing. */
 export function ratio(row: Measured, peer: string): number | undefined {
   const [one, base] = [middle(row, peer), middle(row, BASE)]
-  return one === undefined || !base || peer === BASE ? undefined : one / base
+  return one === undefined || !base || figure(base) === '0' || peer === BASE
+    ? undefined
+    : one / base
 }
 
 /** Half of what lies between the least and the most, in percent of the median. */

@@ -95,7 +95,7 @@ export class Requests {
     const requests = this
     if (this.#context) {
       followBodies(this.#context, this.#enter)
-      forgetWhenIdle(this.#context)
+      forgetWhenIdle(this.#context, this.#servers)
     }
     net.Server.prototype.emit = function (this: net.Server, event: string, a?: never, b?: never) {
       if (event === 'request' || CARRIES_REQUEST.has(event)) {

@@ -88,6 +88,11 @@ export class Servers {
     if (accepted) this.#secure.set(accepted, socket)
   }
 
+  /** What the application's server reads and writes of it. */
+  speaking(socket: net.Socket): net.Socket {
+    return this.#secure.get(socket) ?? socket
+  }
+
   readonly #readBefore = new WeakMap<net.Socket, number>()
 
   /** It had another socket here before, and what that one read counts on. */
