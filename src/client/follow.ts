@@ -1,6 +1,7 @@
 // `supervisor events` and `supervisor logs`: what has happened, and what happens until the server ends, also under a new master.
 // Runs in the CLI.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { EventItem } from '../control-protocol.ts'
 import { UserError } from '../errors.ts'
 import type { Level } from '../events.ts'
@@ -39,13 +40,24 @@ async function tell(
     return 0
   }
   let args = { follow: true, ...(last !== undefined && { last }) }
-  for (let master: Connection | undefined = server; master; master = await successorOf(master)) {
-    await listen(master, args, line).catch(unlessEnded)
+  let master: Connection | undefined = server
+  while (master) {
+    let wait = 0
+    const heard: typeof line = (one, pid) => {
+      if (one.event === 'upgraded') wait = SUCCESSOR_MS
+      line(one, pid)
+    }
+    await listen(master, args, heard).catch(unlessEnded)
     if (master !== server) master.close()
+    master = await successorOf(master, wait)
     args = { follow: true } // whatever the next master has logged is new
   }
   return 0
 }
+
+/** A master that takes over may listen only when the one before it has hung up, ms. */
+const SUCCESSOR_MS = 10_000
+const RETRY_MS = 50
 
 const listen = (
   master: Connection,
@@ -53,9 +65,18 @@ const listen = (
   line: (one: EventItem, pid: number) => void,
 ): Promise<unknown> => master.ask('events', args, (one: EventItem) => line(one, master.hello.pid))
 
-/** After an upgrade, the new master listens where the old one did. */
-const successorOf = ({ path }: Connection): Promise<Connection | undefined> =>
-  Connection.open(path).catch(unlessEnded)
+/** After an upgrade, the new master listens where the old one did. `patience`: how long it may take until it does, ms. */
+async function successorOf(
+  { path }: Connection,
+  patience: number,
+): Promise<Connection | undefined> {
+  const end = performance.now() + patience
+  for (;;) {
+    const found = await Connection.open(path).catch(unlessEnded)
+    if (found || performance.now() > end) return found
+    await sleep(RETRY_MS)
+  }
+}
 
 function unlessEnded(error: unknown): undefined {
   if (error instanceof UserError && error.code === 'NO_SERVER') return undefined
