@@ -249,3 +249,14 @@ async function ready(
   })
   return child
 }
+
+/** All that a job may be kept in. */
+export const jobStores: Record<string, (t: Teardown) => Promise<TestStore>> = {
+  embedded: () => Promise.resolve({ url: undefined }),
+  'redis-local': () => Promise.resolve({ url: 'redis-local' }),
+  redis: (t) => startRedis(t, '--appendonly', 'yes', '--appendfsync', 'always'),
+  postgres: startPostgres,
+}
+
+/** Those that `JOB_STORES=embedded,redis` names, or all. */
+export const wantedStores = process.env['JOB_STORES']?.split(',') ?? Object.keys(jobStores)

@@ -4,28 +4,19 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { request } from '../helpers/client.ts'
 import { parseExposition, valueIn } from '../helpers/exposition.ts'
-import { JobProject, startPostgres, startRedis, type TestStore } from '../helpers/jobs.ts'
+import { JobProject, jobStores, wantedStores } from '../helpers/jobs.ts'
 import { isAlive } from '../helpers/process.ts'
 import type { Teardown } from '../helpers/temp.ts'
 import { until } from '../helpers/until.ts'
-
-const stores: Record<string, (t: Teardown) => Promise<TestStore>> = {
-  embedded: () => Promise.resolve({ url: undefined }),
-  'redis-local': () => Promise.resolve({ url: 'redis-local' }),
-  redis: (t) => startRedis(t, '--appendonly', 'yes', '--appendfsync', 'always'),
-  postgres: startPostgres,
-}
-
-const wanted = process.env['JOB_STORES']?.split(',') ?? Object.keys(stores)
 
 const linesOf = (file: string): string[] =>
   existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : []
 
 const DIED = /^Ended by itself: jobs/
 
-describe.each(wanted)('%s', (name) => {
+describe.each(wantedStores)('%s', (name) => {
   const begin = async (t: Teardown, settings: object = {}) => {
-    const store = await stores[name]!(t)
+    const store = await jobStores[name]!(t)
     const url = store.url === undefined ? {} : { store: store.url }
     return { store, project: new JobProject(t, { ...url, ...settings }) }
   }
@@ -239,7 +230,7 @@ describe.each(wanted)('%s', (name) => {
   })
 
   test('what becomes of jobs is counted by the server, whatever becomes of their processes', async (t) => {
-    const store = (await stores[name]!(t)).url
+    const store = (await jobStores[name]!(t)).url
     const jobs = { workers: 1, concurrency: 3, ...(store && { store }) }
     const project = new JobProject(t, jobs, {}, { admin: '127.0.0.1:0' })
     const web = await project.all(1)
