@@ -10,6 +10,7 @@ import type {
   Worker,
 } from 'bullmq'
 import { isLocal } from '../jobs-setting.ts'
+import { isAway } from './away.ts'
 import type { JobsEnvironment } from './environment.ts'
 import { kindOf, load, loadBullmq, loadRedis } from './packages.ts'
 import { checkRedis, type RedisFault } from './store/redis.ts'
@@ -130,6 +131,7 @@ async function openPostgres(
     keepAlive: true,
   })
   pool.on('error', () => undefined) // a connection at rest was lost: the next query opens another
+  refuseWhileAway(pool)
   const client = await pool.connect()
   try {
     await bullmq.runMigrations(client)
@@ -137,6 +139,21 @@ async function openPostgres(
     client.release()
   }
   return { ...onPostgres(pool, bullmq), close: () => pool.end() }
+}
+
+/**
+ * BullMQ asks again where a connection is refused, and takes all else for the job's own error: one that had been done while
+ * Postgres crashed would have failed. What was done although the answer is lost can't be done twice: its lock is gone.
+ */
+function refuseWhileAway(pool: import('bullmq').PgPool): void {
+  const { query } = pool
+  pool.query = (async (...args: Parameters<typeof query>) => {
+    try {
+      return await query.apply(pool, args)
+    } catch (error) {
+      throw isAway(error) ? Object.assign(error, { code: 'ECONNREFUSED' }) : error
+    }
+  }) as typeof query
 }
 
 /** As much of pg as is used: its types are a package of their own. */
