@@ -1,6 +1,6 @@
 // The server that the soak does harm to: started, deployed to, asked over its control socket, and what its log says of its workers.
 
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { runCommand, type Said } from '../../test/helpers/command.ts'
 import { childrenOf, isAlive } from '../../test/helpers/process.ts'
@@ -113,14 +113,34 @@ export class Subject {
     return until(`the log has ${name}`, find, ms)
   }
 
+  /** When each master began, by its number: in half an hour the system gives a number to somebody else. */
+  readonly #born = new Map<number, string | undefined>()
+
+  #masters(): number[] {
+    const alive = this.server.masters()
+    for (const pid of alive) if (!this.#born.has(pid)) this.#born.set(pid, startOf(pid))
+    this.#born.set(this.master, startOf(this.master))
+    return alive.filter((pid) => this.#born.get(pid) === startOf(pid))
+  }
+
   /** One master, with as many workers as there should be, all ready, none of them leaving, and no other child. */
   async settles(ms: number): Promise<void> {
     const isSettled = (): boolean =>
       this.ready().length === this.target &&
       this.crew.alive().length === this.target &&
-      this.server.masters().length === 1 &&
+      this.#masters().length === 1 &&
       childrenOf(this.master).length === this.target
     await until(`${this.target} workers are ready, and nobody else is there`, isSettled, ms)
+  }
+}
+
+/** In ticks since the boot of the machine; undefined if it is gone. */
+function startOf(pid: number): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[19]
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
+    throw error
   }
 }
 
