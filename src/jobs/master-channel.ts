@@ -33,6 +33,8 @@ export interface Ends {
   readonly drain: (grace: number) => Promise<void>
   /** The parent is gone: nobody else will be told. Called instead of `drain`. */
   readonly orphaned: () => Promise<void>
+  /** How long that may take at most: nobody else is left who would end this process. */
+  readonly orphanSeconds: number
   /** Asked how the queue is. What it does not say for once, the store being away, is asked again. */
   readonly look?: () => Promise<QueueDigest | undefined>
   /** What SIGTERM does to it, when it is sent to all processes together. */
@@ -49,7 +51,9 @@ export class MasterChannel {
       if (message.type === 'drain') this.#end(() => ends.drain(message.grace))
       else void this.#look()
     })
-    process.on('disconnect', () => this.#end(() => ends.orphaned()))
+    process.on('disconnect', () => this.#orphaned())
+    // it died while our files were loaded, and 'disconnect' was heard by nobody
+    if (process.connected === false) setImmediate(() => this.#orphaned())
     // Ctrl-C reaches all processes of a terminal, the parent says when it is this one's turn
     process.on('SIGINT', () => undefined)
     process.on('SIGTERM', () => this.#term())
@@ -85,6 +89,12 @@ export class MasterChannel {
   /** By the only way that does not wait for its threads. */
   kill(message: string): void {
     this.#send({ type: 'fatal', message, final: false }, () => process.kill(process.pid, 'SIGKILL'))
+  }
+
+  #orphaned(): void {
+    const { orphanSeconds, orphaned } = this.#ends
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), orphanSeconds * 1000).unref()
+    this.#end(() => orphaned())
   }
 
   #term(): void {

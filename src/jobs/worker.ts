@@ -180,14 +180,14 @@ class JobProcess {
     await Promise.race([closed, deadline.then(() => sleep(LAST_WORDS * 1000))])
     late.abort()
     this.#meter.flush()
-    const rest = [this.#relay.close(), this.#queue.close()]
-    await Promise.race([
-      Promise.allSettled(rest),
-      sleep(LAST_WORDS * 1000, undefined, { ref: false }),
-    ])
-    await this.#store.close()
+    await briefly(Promise.allSettled([this.#relay.close(), this.#queue.close()]))
+    await briefly(this.#store.close())
   }
 }
+
+/** A store that has gone answers no goodbye. */
+const briefly = (goodbye: Promise<unknown>): Promise<unknown> =>
+  Promise.race([goodbye, sleep(LAST_WORDS * 1000)])
 
 /** ECONNREFUSED: the store is away. What is lost is not the job. */
 function forgotten(error: unknown): undefined {
@@ -200,6 +200,7 @@ async function main(): Promise<void> {
   const channel = new MasterChannel({
     drain: async (grace) => await jobs?.drain(grace),
     orphaned: async () => await jobs?.drain(environment.grace),
+    orphanSeconds: environment.grace + 4 * LAST_WORDS,
     look: async () => await jobs?.look(),
     onTerm: { grace: environment.grace },
   })

@@ -32,6 +32,9 @@ export function jobsWithoutEnd(web: Web): { readonly ids: string[]; stop(): Prom
   return { ids, stop }
 }
 
+/** Until the processes of a master that was killed are gone: they wait for their jobs, and the store waits for its clients. */
+const ORPHANS_MS = 40_000
+
 /** `supervisor jobs` of a project, whose processes are killed and come back. */
 export class Crew {
   readonly #project: JobProject
@@ -57,7 +60,7 @@ export class Crew {
     if (victim === 'a job process') return end(jobs.splice(any(jobs.length), 1))
     if (victim === 'the store') return this.#store.crash ? this.#store.crash() : end(stores)
     end([server.pid, ...(victim === 'all of them' ? [...jobs, ...stores] : [])])
-    await server.exit()
+    await server.exit(ORPHANS_MS)
     this.#server = await this.#project.run()
   }
 

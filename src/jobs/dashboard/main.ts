@@ -28,6 +28,7 @@ async function main(): Promise<void> {
     orphaned: end,
     // ECONNREFUSED: the store is away, and is asked again
     look: async () => await look?.look().catch(() => undefined),
+    orphanSeconds: 5,
     onTerm: 'ignore',
   })
   process.title = 'supervisor: jobs dashboard'

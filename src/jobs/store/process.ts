@@ -29,6 +29,7 @@ export async function runStore(
       while (performance.now() < last && ((await store?.clients()) ?? 0) > 0) await sleep(LOOK_MS)
       await end()
     },
+    orphanSeconds: environment.grace + 2 * LINGER,
     onTerm: 'ignore',
   })
   process.title = 'supervisor: job store'

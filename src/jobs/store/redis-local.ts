@@ -59,6 +59,7 @@ class LocalRedis implements OpenStore {
     const [program, ...args] = guarded(words)
     this.#client = client
     this.#child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    process.once('exit', () => this.#child.kill()) // also of one that is not ready yet
     for (const stream of [this.#child.stdout, this.#child.stderr])
       stream?.on('data', (chunk: Buffer) => (this.#said = `${this.#said}${chunk}`.slice(-TAIL)))
     this.#exited = new Promise((resolve) => {
